@@ -17,7 +17,7 @@ from typing import NamedTuple
 from cnncli.kernels.conv import pointwise
 from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.gemm import microkernel
-from cnncli.kernels.gemm.dense import GRAIN, ROUNDING, Panels, Source, pack, rounding
+from cnncli.kernels.gemm.dense import GRAIN, ROUNDING, Panels, Source, pack, rounding, shares
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
 from cnncli.kernels.jit.dtypes import bytes_of, dtype_of_sums
 from cnncli.kernels.jit.intrinsics import call
@@ -96,7 +96,7 @@ def correlate(
     """
     batch, rows, columns, filters = out.sizes
     work = rows * columns * filters * taps[0] * taps[1] * (x.shape[3] // geometry.groups)
-    blocks = min(rows, max(1, work // (GRAIN if batch < FEW else 2 * GRAIN)))
+    blocks = shares(rows, work, GRAIN if batch < FEW else 2 * GRAIN)
     gapless = out.row == columns * out.column and x.shape[1:3] == (rows, columns)
     if taps == (1, 1) and geometry == Geometry((1, 1), (0, 0)) and gapless and out.image == rows * out.row:
         if x.dtype != "bfloat16":

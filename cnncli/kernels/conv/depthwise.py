@@ -24,7 +24,7 @@ from cnncli.kernels.batch.reduce import in_lanes, partial_sums
 from cnncli.kernels.conv.depthwise_blocks import SHARED, correlate_row, filter_rows, gradient_rows, sum_pixels
 from cnncli.kernels.conv.geometry import FILTERED, Geometry
 from cnncli.kernels.conv.planes import IMAGE, copy_part, image_fields, lines_of
-from cnncli.kernels.gemm.dense import GRAIN
+from cnncli.kernels.gemm.dense import GRAIN, shares
 from cnncli.kernels.gemm.epilogue import EPILOGUE, LIMITS, PLAIN, Epilogue
 from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import call, clear
@@ -153,7 +153,7 @@ def _correlate(x: Tensor, kernel: Tensor, out: Tensor, rows: Axis, columns: Axis
         return _filter(x, kernel, out, rows, columns, epilogue)
     batch, height, width, channels = out.shape
     work = height * width * channels * kernel.shape[0] * kernel.shape[1]
-    blocks = max(1, min(height, work // GRAIN))
+    blocks = shares(height, work, GRAIN)
     together = 1 if blocks > 1 else max(1, GRAIN // work)
     step = correlate_worker.step(
         x.dtype,
@@ -191,7 +191,7 @@ def _filter(x: Tensor, kernel: Tensor, out: Tensor, rows: Axis, columns: Axis, e
     batch, height, width, channels = out.shape
     taps, item = kernel.shape[0], bytes_of(x.dtype)
     work = height * width * channels * taps * taps
-    blocks = min(height, max(1, 2 * work // GRAIN))
+    blocks = shares(height, 2 * work, GRAIN)
     near = PLANES // (taps * x.shape[2] * LINE) * LINE // item
     filtering = filtering_fields(x.shape[1:3], kernel, out, (rows, columns), epilogue.activation)
     if epilogue.activation in LIMITS:

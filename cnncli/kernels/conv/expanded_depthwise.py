@@ -10,7 +10,7 @@ from cnncli.kernels.conv.depthwise import FILTERING, PLANES, axes, filtering_fie
 from cnncli.kernels.conv.depthwise_blocks import filter_rows
 from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.gemm import microkernel
-from cnncli.kernels.gemm.dense import GRAIN
+from cnncli.kernels.gemm.dense import GRAIN, shares
 from cnncli.kernels.gemm.epilogue import Epilogue
 from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import call
@@ -49,7 +49,9 @@ def forward(
     places = axes(taps, geometry)
     bands = max(1, min(rows, -(-height * width * group * item // NEAR)))
     work = height * width * inputs * channels
-    parts = max(1, min(groups, work // (2 * GRAIN * bands)))
+    parts = shares(groups, work, 2 * GRAIN * bands)
+    if bands == 1 and parts > 1:  # an even number of units
+        bands = min(rows, 1 + parts % 2)
     lines = (-(-rows // bands) - 1) * places[0].stride + (taps.shape[0] - 1) * places[0].phases[0].distance + 1
     place, step = scratch.per_thread(min(height, lines) * width * group * item)
     units = bands * parts

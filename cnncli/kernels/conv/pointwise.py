@@ -1,7 +1,7 @@
 """1×1 convolutions: a matrix product of all pixels, in tiles of pixels and, where these are few, of filters."""
 
 from cnncli.kernels.gemm import microkernel
-from cnncli.kernels.gemm.dense import GRAIN, Panels
+from cnncli.kernels.gemm.dense import GRAIN, Panels, shares
 from cnncli.kernels.gemm.epilogue import EPILOGUE, Epilogue
 from cnncli.kernels.jit.intrinsics import call
 from cnncli.kernels.jit.runtime import Step, Tensor, Work, block, fields, worker
@@ -10,7 +10,7 @@ POINTWISE = block(
     "product limited limits x out b b_row b_panel pixels channels filters tile row_tiles column_tile column_tiles "
     f"panel {EPILOGUE}"
 )
-LEAST_PIXELS = 28
+LEAST_PIXELS = 24
 """Minimum pixels of a part of an image: the panels of the kernel are read for each."""
 PIXELS = 64
 """Pixels per tile that images smaller than that are joined to."""
@@ -25,7 +25,7 @@ def correlate(x: Tensor, kernel: Panels, filters: int, out: int, epilogue: Epilo
     pixels, panel = height * width, microkernel.family(x.dtype).panel
     work = pixels * channels * filters
     parts = max(1, work // (2 * GRAIN))
-    row_tiles = max(1, min(parts, pixels // LEAST_PIXELS))
+    row_tiles = shares(max(1, pixels // LEAST_PIXELS), work, 2 * GRAIN)
     column_tile = -(-filters // max(1, parts // row_tiles) // panel) * panel
     column_tiles = -(-filters // column_tile)
     together = max(1, GRAIN // work, min(batch // 8, PIXELS // pixels))

@@ -171,8 +171,9 @@ def within(builder: ir.IRBuilder, total: ir.Value, low: ir.Value, high: ir.Value
     """Limit a sum; NaN stays NaN."""
     if total.type != low.type:
         low, high = (lowest(builder, bound, total.type.count) for bound in (low, high))
-    least = builder.select(builder.fcmp_ordered("<=", total, low), low, total)
-    return builder.select(builder.fcmp_ordered(">=", least, high), high, least)
+    least = builder.select(builder.fcmp_ordered(">", low, total), low, total)
+    most = builder.select(builder.fcmp_ordered("<", high, least), high, least)
+    return builder.fadd(most, ir.Constant(total.type, [0.0] * total.type.count))
 
 
 def constant(emit: Emitter, builder: ir.IRBuilder, name: str, numbers: Sequence[float]) -> ir.Value:

@@ -27,6 +27,8 @@ if numba.config.DISABLE_JIT:
 # A spinning thread takes CPU time from the thread it waits for if other processes are running: training was measured
 # ten times slower next to one busy process. libgomp reads this when the first program runs.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Except for about 10 µs: the next program often follows at once, and waking a thread takes longer than a small one.
+os.environ.setdefault("GOMP_SPINCOUNT", "200")
 # omp enters a parallel region within a few microseconds, workqueue needs about a hundred.
 numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
@@ -39,17 +41,17 @@ SPINS = 300
 
 
 @intrinsic
-def _take(typing_context, address):
-    """Atomic fetch-and-increment of the integer at `address`: no two threads get the same number.
+def _add(typing_context, address, number):
+    """Add `number` to the integer at `address` atomically; return what it was: no two threads get the same.
 
     Writes of this thread before the call are visible to threads that observe the new number with `_await`.
     """
 
     def generate(context, builder, signature, arguments):
-        word = ir.IntType(64)
-        return builder.atomic_rmw("add", builder.inttoptr(arguments[0], word.as_pointer()), word(1), "acq_rel")
+        place = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+        return builder.atomic_rmw("add", place, arguments[1], "acq_rel")
 
-    return types.intp(types.intp), generate
+    return types.intp(types.intp, types.intp), generate
 
 
 @intrinsic
@@ -144,13 +146,15 @@ def _walk(steps, passes, moves, counters, thread):
     """
     for number in range(passes.shape[0]):
         count = passes[number, 5]
-        taken = counters + COUNTERS * number
+        taken, own = counters + COUNTERS * number, 0
         done = taken + LINE
-        chunk = _take(taken)
+        chunk = _add(taken, 1)
         while chunk < count:
             _do(steps, passes, moves, number, chunk, thread)
-            _take(done)
-            chunk = _take(taken)
+            own += 1
+            chunk = _add(taken, 1)
+        if own > 0:
+            _add(done, own)
         _await(done, count)
 
 
