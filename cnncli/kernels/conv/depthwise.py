@@ -189,10 +189,9 @@ def _uniform(rows: Axis, columns: Axis) -> bool:
 def _filter(x: Tensor, kernel: Tensor, out: Tensor, rows: Axis, columns: Axis, epilogue: Epilogue) -> Step:
     """`_correlate` without a copy of the image, for axes that are `_uniform`."""
     batch, height, width, channels = out.shape
-    taps, item = kernel.shape[0], bytes_of(x.dtype)
+    taps = kernel.shape[0]
     work = height * width * channels * taps * taps
     blocks = shares(height, 2 * work, GRAIN)
-    near = PLANES // (taps * x.shape[2] * LINE) * LINE // item
     filtering = filtering_fields(x.shape[1:3], kernel, out, (rows, columns), epilogue.activation)
     if epilogue.activation in LIMITS:
         epilogue = epilogue._replace(activation="linear")
@@ -203,10 +202,17 @@ def _filter(x: Tensor, kernel: Tensor, out: Tensor, rows: Axis, columns: Axis, e
         taps,
         x=x.address,
         blocks=blocks,
-        block=min(channels, max(LINE // item, near)),
+        block=near_channels(x, taps),
         **filtering,
         **epilogue.fields(out.dtype),
     )
+
+
+def near_channels(x: Tensor, taps: int) -> int:
+    """Return how many channels of images x are filtered at a time: `taps` rows of them stay in the L1 cache."""
+    item = bytes_of(x.dtype)
+    near = PLANES // (taps * x.shape[2] * LINE) * LINE // item
+    return min(x.shape[3], max(LINE // item, near))
 
 
 def filtering_fields(

@@ -17,6 +17,9 @@ PRODUCT = ("c", "c_row", "init", "init_row", "rows", "columns", *LEFT, *RIGHT, "
 LIMITED = (*PRODUCT, "limits")
 VARIANT = ("c", "c_row", "init", "init_row", "width", *LEFT, "b", "b_row", "b_batch", "k", "batch", "limits")
 
+SHORT = 32
+"""Terms up to which tiles of one vector are faster than of two, in a single batch: fewer sums are stored at a time."""
+
 
 def most_rows(target: Machine, vectors: int) -> int:
     """Return the maximum rows of a variant: sums, `vectors` of b and one element of a must fit in registers."""
@@ -210,13 +213,17 @@ def _tiled(emit: Emitter, name: str, names: tuple[str, ...], each: list[ir.Funct
     empty = builder.icmp_signed("==", p["init"], WORD(0))
     init = builder.select(empty, zeros, p["init"])
     init_row = builder.select(empty, WORD(0), p["init_row"])
-    panel = WORD(2 * emit.lanes)
-    panels = builder.sdiv(builder.add(p["columns"], WORD(2 * emit.lanes - 1)), panel)
-    with cgutils.for_range(builder, panels, intp=WORD) as across:
-        left = builder.mul(across.index, panel)
+    panel = tile = WORD(2 * emit.lanes)
+    if emit.halves:
+        once = builder.icmp_signed("==", p["batch"], WORD(1))
+        short = builder.and_(once, builder.icmp_signed("<=", p["k"], WORD(SHORT)))
+        tile = builder.select(short, WORD(emit.lanes), panel)
+    tiles = builder.sdiv(builder.sub(builder.add(p["columns"], tile), WORD(1)), tile)
+    with cgutils.for_range(builder, tiles, intp=WORD) as across:
+        left = builder.mul(across.index, tile)
         skip = builder.mul(left, WORD(emit.item))
         rest = builder.sub(p["columns"], left)
-        width = builder.select(builder.icmp_signed("<", rest, panel), rest, panel)
+        width = builder.select(builder.icmp_signed("<", rest, tile), rest, tile)
         narrow = builder.icmp_signed("<=", width, WORD(emit.lanes))
         first_variant = WORD(one.constant - 1)
         if emit.halves:
@@ -227,7 +234,8 @@ def _tiled(emit: Emitter, name: str, names: tuple[str, ...], each: list[ir.Funct
         share, extra = builder.sdiv(p["rows"], groups), builder.srem(p["rows"], groups)
         init_panel = builder.add(init, builder.select(empty, WORD(0), skip))
         c_panel = builder.add(p["c"], skip)
-        b_panel = builder.add(p["b"], builder.mul(across.index, p["b_panel"]))
+        whole, part = builder.sdiv(left, panel), builder.srem(left, panel)
+        b_tile = builder.add(builder.mul(whole, p["b_panel"]), builder.mul(part, WORD(emit.item)))
         with cgutils.for_range(builder, groups, intp=WORD) as down:
             before = builder.icmp_signed("<", down.index, extra)
             rows = builder.add(share, builder.zext(before, WORD))
@@ -240,7 +248,7 @@ def _tiled(emit: Emitter, name: str, names: tuple[str, ...], each: list[ir.Funct
                 "init_row": init_row,
                 "width": width,
                 "a": builder.add(p["a"], builder.mul(first, p["a_row"])),
-                "b": b_panel,
+                "b": builder.add(p["b"], b_tile),
             }
             builder.call(builder.load(place), [arguments[name] for name in VARIANT])
     builder.ret_void()

@@ -34,8 +34,10 @@ numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 LINE = 64
 """Bytes of a cache line: minimum distance of data written by different threads (avoids false sharing)."""
-COUNTERS = 2 * LINE
-"""Bytes of a pass's two counters, one cache line each: chunks taken, chunks done."""
+SHARES = 8
+"""Maximum number of shares that the chunks of a pass are divided into, one for each thread or for several."""
+COUNTERS = (1 + SHARES) * LINE
+"""Bytes of a pass's counters, one cache line each: chunks done, chunks taken of each share."""
 SPINS = 300
 """Spins of a waiting thread before it yields its core: about 15 µs."""
 
@@ -137,22 +139,25 @@ def _do(steps, passes, moves, number, chunk, thread):
 
 
 @njit
-def _walk(steps, passes, moves, counters, thread):
+def _walk(steps, passes, moves, counters, shares, thread):
     """Take chunks of each pass until none are left, then wait at a barrier until all chunks are done.
 
-    Dynamic scheduling gives less work to a core shared with other processes, and a thread that starts late, or never,
-    delays no other. The assignment of chunks does not affect results. A pass has two counters, one cache line each:
-    chunks taken, chunks done.
+    A thread begins with its share of the chunks, which often read what its share of the previous pass has written.
+    Taking what is left of the others' gives less work to a core shared with other processes, and a thread that starts
+    late, or never, delays no other. The assignment of chunks does not affect results.
     """
     for number in range(passes.shape[0]):
         count = passes[number, 5]
-        taken, own = counters + COUNTERS * number, 0
-        done = taken + LINE
-        chunk = _add(taken, 1)
-        while chunk < count:
-            _do(steps, passes, moves, number, chunk, thread)
-            own += 1
-            chunk = _add(taken, 1)
+        done, own = counters + (1 + shares) * LINE * number, 0
+        for turn in range(shares):
+            share = (thread + turn) % shares
+            first, last = share * count // shares, (share + 1) * count // shares
+            taken, chunk = done + (1 + share) * LINE, first
+            while chunk < last:
+                chunk = first + _add(taken, 1)
+                if chunk < last:
+                    _do(steps, passes, moves, number, chunk, thread)
+                    own += 1
         if own > 0:
             _add(done, own)
         _await(done, count)
@@ -180,9 +185,10 @@ def _run(steps, passes, moves, counters, threads):
             for chunk in range(passes[number, 5]):
                 _do(steps, passes, moves, number, chunk, 0)
     else:
-        clear(counters, COUNTERS * passes.shape[0])
+        shares = min(threads, SHARES)
+        clear(counters, (1 + shares) * LINE * passes.shape[0])
         for thread in prange(threads):
-            _walk(steps, passes, moves, counters, thread)
+            _walk(steps, passes, moves, counters, shares, thread)
 
 
 _start = perf_counter()
