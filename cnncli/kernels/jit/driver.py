@@ -28,7 +28,7 @@ if numba.config.DISABLE_JIT:
 # ten times slower next to one busy process. libgomp reads this when the first program runs.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # Except for about 10 µs: the next program often follows at once, and waking a thread takes longer than a small one.
-os.environ.setdefault("GOMP_SPINCOUNT", "200")
+os.environ.setdefault("GOMP_SPINCOUNT", "400")
 # omp enters a parallel region within a few microseconds, workqueue needs about a hundred.
 numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
