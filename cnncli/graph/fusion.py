@@ -16,6 +16,7 @@ from cnncli.ops.elementwise import Activation, Softmax
 from cnncli.ops.ir import Call, Value
 from cnncli.ops.losses import Loss
 from cnncli.ops.merging import Add
+from cnncli.ops.separable import ExpandedDepthwise, Pair, SeparableConv2D
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,30 @@ def sum_after_product(call: Call, around: Surroundings) -> Rewritten | None:
     return None
 
 
+def expanded_depthwise(call: Call, around: Surroundings) -> Rewritten | None:
+    """Fuse a 1×1 convolution into the depthwise one that reads it, so that the expanded image stays in the cache."""
+    return _paired(ExpandedDepthwise, call, around)
+
+
+def separable(call: Call, around: Surroundings) -> Rewritten | None:
+    """Fuse a depthwise convolution into the 1×1 one that reads it, so that the filtered image stays in the cache."""
+    return _paired(SeparableConv2D, call, around)
+
+
+def _paired(kind: type[Pair], call: Call, around: Surroundings) -> Rewritten | None:
+    first = around.sole_producer(call.inputs[0]) if call.inputs else None
+    op = kind.instead_of(first, call) if first is not None else None
+    if first is None or op is None:
+        return None
+    return [replace(call, op=op, inputs=(*first.inputs, *call.inputs[1:]))], {first}
+
+
 TRAINING = (probabilities_of_loss, conv_relu_pool, fuse_activation_training)
 """Rewrites before differentiation. `conv_relu_pool` comes first, because it matches the unfused activation."""
-INFERENCE = (probabilities_of_loss, folded, sum_after_product, conv_relu_pool, fuse_activation)
-MIXED_INFERENCE = tuple(rewrite for rewrite in INFERENCE if rewrite is not sum_after_product)
-"""Products of bfloat16 take no summand."""
+PAIRS = expanded_depthwise, separable
+MIXED_INFERENCE = (probabilities_of_loss, folded, conv_relu_pool, fuse_activation)
+"""Products of bfloat16 take no summand, and their sums are rounded before they are filtered."""
+INFERENCE = (probabilities_of_loss, folded, sum_after_product, conv_relu_pool, fuse_activation, *PAIRS)
 
 
 def fuse(calls: Sequence[Call], rewrites: Sequence[Rewrite], kept: Collection[Value] = ()) -> list[Call]:

@@ -20,8 +20,11 @@ def call(address, *arguments):
     kind(address)(*arguments)
 
 
-def product(a, b, init, transposed=False):
-    """init + Σ a[n] · b[n]; a: (batch, rows, k), b: (batch, k, columns), init: None, (columns,) or (rows, columns)."""
+def product(a, b, init, transposed=False, limits=None):
+    """init + Σ a[n] · b[n]; a: (batch, rows, k), b: (batch, k, columns), init: None, (columns,) or (rows, columns).
+
+    limits: the least and the greatest element, or None.
+    """
     dtype, item = a.dtype.name, a.itemsize
     family, (batch, rows, k), columns = microkernel.family(dtype), a.shape, b.shape[2]
     panels = -(-columns // family.panel)
@@ -34,11 +37,12 @@ def product(a, b, init, transposed=False):
     init_row = 0 if init is None or init.ndim == 1 else columns * item
     start = 0 if init is None else init.ctypes.data
     call(
-        family.product,
+        family.product if limits is None else family.limited,
         *(out.ctypes.data, columns * item, start, init_row, rows, columns),
         *(left.ctypes.data, a_row, a_step, rows * k * item),
         *(packed.ctypes.data, family.panel * item, k * family.panel * item, panels * k * family.panel * item),
         *(k, batch),
+        *([] if limits is None else [limits.ctypes.data]),
     )
     return out
 
@@ -62,6 +66,17 @@ def test_every_number_of_steps_and_batches_agrees_with_numpy(dtype):
             a, b = normal(rng, dtype, batch, 5, k), normal(rng, dtype, batch, k, 37)
             expected = (a.astype(np.float64) @ b.astype(np.float64)).sum(axis=0)
             assert_close(product(a, b, None), expected, batch * k)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_limited_elements_are_those_of_the_product_within_the_limits(dtype):
+    rng, limits = np.random.default_rng(6), np.array([-0.5, 0.75], dtype)
+    for columns in range(1, 2 * microkernel.family(dtype).panel + 2):
+        for rows in (1, 2, 13, 14, 15):
+            a, b, init = normal(rng, dtype, 1, rows, 2), normal(rng, dtype, 1, 2, columns), normal(rng, dtype, columns)
+            init[0] = np.nan
+            expected = np.clip(product(a, b, init), *limits)
+            np.testing.assert_array_equal(product(a, b, init, limits=limits), expected)
 
 
 def test_a_sum_is_one_chain_in_the_order_of_batch_and_step():

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from cnncli.kernels.conv import pointwise
 from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.gemm import microkernel
-from cnncli.kernels.gemm.dense import GRAIN, ROUNDING, Panels, Source, pack, rounding
+from cnncli.kernels.gemm.dense import GRAIN, ROUNDING, Panels, Source, pack, rounding, shares
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
 from cnncli.kernels.jit.dtypes import bytes_of, dtype_of_sums
 from cnncli.kernels.jit.intrinsics import call
@@ -26,8 +26,8 @@ from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, f
 IMAGE = "x batch height width channels groups rows columns filters kh kw sy sx top left dy dx"
 COPY = "border copied scratch scratch_step"
 CORRELATE = block(
-    f"product out out_image out_row out_column b b_row b_panel b_group tap_y tap_x blocks {IMAGE} {COPY} {EPILOGUE} "
-    f"{ROUNDING}"
+    f"product limited limits out out_image out_row out_column b b_row b_panel b_group tap_y tap_x blocks {IMAGE} "
+    f"{COPY} {EPILOGUE} {ROUNDING}"
 )
 
 PACKED = 16
@@ -56,23 +56,29 @@ def forward(
     Each element starts from its bias; f and the bias are the epilogue's. x and out may be bfloat16, or x alone;
     C/groups must then be even.
     """
-    kh, kw, channels, filters = kernel.shape
-    width, item = filters // geometry.groups, bytes_of(kernel.dtype)
-    lanes, panel, *_ = microkernel.family(x.dtype)
-    pixels = out.size // filters
-    if x.dtype == "bfloat16" or width % lanes or (width > panel and pixels >= PACKED):
-        steps = (width, kw * channels * filters, channels * filters, filters, 1)
-        source = Source(kernel.address, (geometry.groups, kh, kw, channels, width), steps)
-        step, panels = pack(source, x.dtype, scratch)
-        before = [step]
-    else:
-        before, row = [], filters * item
-        tap = channels * row
-        panels = Panels(kernel.address, width * item, panel * item, kw * tap, tap, row)
+    filters = kernel.shape[3]
+    before, panels = packed(kernel, x.dtype, geometry.groups, out.size // filters, scratch)
     column = filters * bytes_of(out.dtype)
     row = out.shape[2] * column
     grid = Grid(out.shape, out.address, out.dtype, out.shape[1] * row, row, column)  # type: ignore[arg-type]
-    return [*before, correlate(x, panels, (kh, kw), grid, geometry, scratch, epilogue)]
+    return [*before, correlate(x, panels, kernel.shape[:2], grid, geometry, scratch, epilogue)]  # type: ignore[arg-type]
+
+
+def packed(kernel: Tensor, dtype: str, groups: int, pixels: int, scratch: Scratch) -> tuple[list[Step], Panels]:
+    """Return `kernel`, real (kh, kw, C/groups, F), as right factor of a product with `pixels`; packed if faster.
+
+    `dtype`: that of the images.
+    """
+    kh, kw, channels, filters = kernel.shape
+    width, item = filters // groups, bytes_of(kernel.dtype)
+    lanes, panel, *_ = microkernel.family(dtype)
+    if dtype == "bfloat16" or width % lanes or (width > panel and pixels >= PACKED):
+        steps = (width, kw * channels * filters, channels * filters, filters, 1)
+        step, panels = pack(Source(kernel.address, (groups, kh, kw, channels, width), steps), dtype, scratch)
+        return [step], panels
+    row = filters * item
+    tap = channels * row
+    return [], Panels(kernel.address, width * item, panel * item, kw * tap, tap, row)
 
 
 def correlate(
@@ -90,7 +96,7 @@ def correlate(
     """
     batch, rows, columns, filters = out.sizes
     work = rows * columns * filters * taps[0] * taps[1] * (x.shape[3] // geometry.groups)
-    blocks = min(rows, max(1, work // (GRAIN if batch < FEW else 2 * GRAIN)))
+    blocks = shares(rows, work, GRAIN if batch < FEW else 2 * GRAIN)
     gapless = out.row == columns * out.column and x.shape[1:3] == (rows, columns)
     if taps == (1, 1) and geometry == Geometry((1, 1), (0, 0)) and gapless and out.image == rows * out.row:
         if x.dtype != "bfloat16":
@@ -101,11 +107,16 @@ def correlate(
         x = x._replace(shape=(batch, rows, columns, x.shape[3]))
     together = 1 if blocks > 1 else max(1, GRAIN // work)
     lines = -(-rows // blocks)
+    limits = epilogue.limits(x.dtype) if x.dtype != "bfloat16" else 0
+    if limits:
+        epilogue = epilogue._replace(activation="linear")
     size = lines * columns * filters
     return correlate_worker.step(
         x.dtype,
         images(batch, together, blocks),
         product=microkernel.family(x.dtype).product,
+        limited=microkernel.family(x.dtype).limited,
+        limits=limits,
         out=out.address,
         out_image=out.image,
         out_row=columns * out.column if gapless else out.row,
@@ -189,28 +200,30 @@ def correlate_worker(real):
                     tap, end = max(0, -(y // p.dy)), min(p.kh, (p.height - 1 - y) // p.dy + 1)
                     if tap >= end:
                         tap, end = 0, 1
-                    for i in range(tap, tap + 1 if whole else end):
-                        call(
-                            p.product,
-                            (
-                                out,
-                                column,
-                                bias if i == tap else out,
-                                0 if i == tap else column,
-                                p.columns,
-                                width,
-                                above + i * p.dy * line,
-                                p.sx * pixel,
-                                cell,
-                                p.dy * line if whole else p.dx * pixel,
-                                b + i * p.tap_y,
-                                p.b_row,
-                                p.b_panel,
-                                p.tap_y if whole else p.tap_x,
-                                (p.kw * inner if whole else inner) // terms,
-                                end - tap if whole else p.kw,
-                            ),
+                    stop = tap + 1 if whole else end
+                    for i in range(tap, stop):
+                        factors = (
+                            out,
+                            column,
+                            bias if i == tap else out,
+                            0 if i == tap else column,
+                            p.columns,
+                            width,
+                            above + i * p.dy * line,
+                            p.sx * pixel,
+                            cell,
+                            p.dy * line if whole else p.dx * pixel,
+                            b + i * p.tap_y,
+                            p.b_row,
+                            p.b_panel,
+                            p.tap_y if whole else p.tap_x,
+                            (p.kw * inner if whole else inner) // terms,
+                            end - tap if whole else p.kw,
                         )
+                        if p.limits != 0 and i == stop - 1:
+                            call(p.limited, (*factors, p.limits))
+                        else:
+                            call(p.product, factors)
             count = (last - first) * p.columns * p.filters
             if p.after != 0:
                 slopes = sums + p.beside if p.narrow != 0 else p.slopes + written - p.out

@@ -14,7 +14,7 @@ one phase (as in `conv2d_gradient`).
 """
 
 from collections.abc import Iterable, Sequence
-from math import gcd, inf
+from math import gcd
 from typing import NamedTuple
 
 import numpy as np
@@ -22,27 +22,21 @@ from numba import njit, types
 
 from cnncli.kernels.batch.reduce import in_lanes, partial_sums
 from cnncli.kernels.conv.depthwise_blocks import SHARED, correlate_row, filter_rows, gradient_rows, sum_pixels
-from cnncli.kernels.conv.geometry import Geometry
+from cnncli.kernels.conv.geometry import FILTERED, Geometry
 from cnncli.kernels.conv.planes import IMAGE, copy_part, image_fields, lines_of
-from cnncli.kernels.gemm.dense import GRAIN
-from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
+from cnncli.kernels.gemm.dense import GRAIN, shares
+from cnncli.kernels.gemm.epilogue import EPILOGUE, LIMITS, PLAIN, Epilogue
 from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import call, clear
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, fields, images, view, worker
 from cnncli.kernels.vector.lanes import LINE
 
 CORRELATE = block(f"kernel out blocks rows columns spread_y spread_x kw x height width channels sy sx {EPILOGUE}")
-FILTER = block(
-    "x kernel out blocks height width channels rows columns sy dy top left kernel_row kernel_step first end block "
-    f"low:f high:f {EPILOGUE}"
-)
+FILTERING = "kernel out height width channels rows columns sy dy top left kernel_row kernel_step first end low:f high:f"
+FILTER = block(f"x blocks block {FILTERING} {EPILOGUE}")
 WEIGHT = block(f"grad out bias lane lines batch rows columns kh kw top left dy dx {IMAGE}")
-FILTERED = (3, 5)
-"""Taps in a row, and in a column, that `filter_rows` is compiled for."""
 PLANES = 1 << 14
 """Bytes of the rows of an image, and of the channels of them, that are read at a time: they stay in the L1 cache."""
-LIMITS = {"linear": (-inf, inf), "relu": (0.0, inf), "relu6": (0.0, 6.0)}
-"""Activations that only limit, and their least and largest values."""
 
 
 class Phase(NamedTuple):
@@ -76,11 +70,7 @@ def forward(
 
     out: (N, OH, OW, C). Each element starts from its bias; f and the bias are the epilogue's. `groups` is not read.
     """
-    (sy, sx), (top, left), (dy, dx), _ = geometry
-    kh, kw = kernel.shape[:2]
-    rows = Axis(sy, 1, [Phase(kh, -top, _apart(kh, dy), 0, 1)])
-    columns = Axis(sx, 1, [Phase(kw, -left, _apart(kw, dx), 0, 1)])
-    return [_correlate(x, kernel, out, rows, columns, epilogue)]
+    return [_correlate(x, kernel, out, *axes(kernel, geometry), epilogue)]
 
 
 def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:
@@ -133,6 +123,14 @@ def grad_weight(
     return [step, *after, *bias_after]
 
 
+def axes(kernel: Tensor, geometry: Geometry) -> tuple[Axis, Axis]:
+    """Return the axes of `forward`, rows and columns."""
+    (sy, sx), (top, left), (dy, dx), _ = geometry
+    kh, kw = kernel.shape[:2]
+    rows = Axis(sy, 1, [Phase(kh, -top, _apart(kh, dy), 0, 1)])
+    return rows, Axis(sx, 1, [Phase(kw, -left, _apart(kw, dx), 0, 1)])
+
+
 def _apart(taps: int, distance: int) -> int:
     """Return the distance of taps; 1 for a single tap."""
     return distance if taps > 1 else 1
@@ -155,7 +153,7 @@ def _correlate(x: Tensor, kernel: Tensor, out: Tensor, rows: Axis, columns: Axis
         return _filter(x, kernel, out, rows, columns, epilogue)
     batch, height, width, channels = out.shape
     work = height * width * channels * kernel.shape[0] * kernel.shape[1]
-    blocks = max(1, min(height, work // GRAIN))
+    blocks = shares(height, work, GRAIN)
     together = 1 if blocks > 1 else max(1, GRAIN // work)
     step = correlate_worker.step(
         x.dtype,
@@ -191,44 +189,60 @@ def _uniform(rows: Axis, columns: Axis) -> bool:
 def _filter(x: Tensor, kernel: Tensor, out: Tensor, rows: Axis, columns: Axis, epilogue: Epilogue) -> Step:
     """`_correlate` without a copy of the image, for axes that are `_uniform`."""
     batch, height, width, channels = out.shape
-    (down,), (across,) = rows.phases, columns.phases
-    item, tap = bytes_of(x.dtype), channels * bytes_of(kernel.dtype)
-    stride, left = columns.stride, -across.shift
-    work = height * width * channels * down.taps * across.taps
-    blocks = min(height, max(1, 2 * work // GRAIN))
-    first = min(width, max(0, -(-left // stride)))
-    end = max(first, min(width, (x.shape[2] - across.taps + left) // stride + 1))
-    near = PLANES // (down.taps * x.shape[2] * LINE) * LINE // item
-    low, high = LIMITS.get(epilogue.activation, (-inf, inf))
+    taps = kernel.shape[0]
+    work = height * width * channels * taps * taps
+    blocks = shares(height, 2 * work, GRAIN)
+    filtering = filtering_fields(x.shape[1:3], kernel, out, (rows, columns), epilogue.activation)
     if epilogue.activation in LIMITS:
         epilogue = epilogue._replace(activation="linear")
     return filter_worker.step(
         x.dtype,
         images(batch, 1 if blocks > 1 else max(1, GRAIN // work), blocks),
-        stride,
-        across.taps,
+        columns.stride,
+        taps,
         x=x.address,
-        kernel=kernel.address + (down.first * kernel.shape[1] + across.first) * tap,
-        out=out.address,
         blocks=blocks,
-        height=x.shape[1],
-        width=x.shape[2],
-        channels=channels,
-        rows=height,
-        columns=width,
-        sy=rows.stride,
-        dy=down.distance,
-        top=down.shift,
-        left=across.shift,
-        kernel_row=down.step * kernel.shape[1] * tap,
-        kernel_step=across.step * tap,
-        first=first,
-        end=end,
-        block=min(channels, max(LINE // item, near)),
-        low=low,
-        high=high,
+        block=near_channels(x, taps),
+        **filtering,
         **epilogue.fields(out.dtype),
     )
+
+
+def near_channels(x: Tensor, taps: int) -> int:
+    """Return how many channels of images x are filtered at a time: `taps` rows of them stay in the L1 cache."""
+    item = bytes_of(x.dtype)
+    near = PLANES // (taps * x.shape[2] * LINE) * LINE // item
+    return min(x.shape[3], max(LINE // item, near))
+
+
+def filtering_fields(
+    image: Sequence[int], kernel: Tensor, out: Tensor, places: tuple[Axis, Axis], activation: str
+) -> dict[str, float]:
+    """Return the fields of FILTERING, for images of this height and width and axes that are `_uniform`."""
+    _, height, width, channels = out.shape
+    (down,), (across,) = (axis.phases for axis in places)
+    stride, left, tap = places[1].stride, -across.shift, channels * bytes_of(kernel.dtype)
+    first = min(width, max(0, -(-left // stride)))
+    low, high = LIMITS.get(activation, LIMITS["linear"])
+    return {
+        "kernel": kernel.address + (down.first * kernel.shape[1] + across.first) * tap,
+        "out": out.address,
+        "height": image[0],
+        "width": image[1],
+        "channels": channels,
+        "rows": height,
+        "columns": width,
+        "sy": places[0].stride,
+        "dy": down.distance,
+        "top": down.shift,
+        "left": across.shift,
+        "kernel_row": down.step * kernel.shape[1] * tap,
+        "kernel_step": across.step * tap,
+        "first": first,
+        "end": max(first, min(width, (image[1] - across.taps + left) // stride + 1)),
+        "low": low,
+        "high": high,
+    }
 
 
 def _share(stride: int, distances: Iterable[int]) -> int:

@@ -143,8 +143,8 @@ def filter_rows(
             cell = (target + out_step * q).opaque()
             for total in totals:
                 value = total.get()
-                value = least.where(value <= least, value)
-                value = greatest.where(value >= greatest, value)
+                value = least.where(least > value, value)
+                value = greatest.where(greatest < value, value) + 0.0
                 code.store(value, cell, index, mask)
                 cell = (cell + out_step).opaque()
 

@@ -21,6 +21,16 @@ class Geometry(NamedTuple):
     groups: int = 1
 
 
+FILTERED = (3, 5)
+"""Taps in a row, and in a column, of the depthwise kernels that read an image in place."""
+
+
+def filters_in_place(taps: tuple[int, ...], geometry: Geometry) -> bool:
+    """Whether `depthwise` reads images in place for a kernel with these (kh, kw)."""
+    square = taps[0] == taps[1] and taps[0] in FILTERED
+    return square and geometry.dilation == (1, 1) and geometry.strides[1] in (1, 2)
+
+
 def suits_winograd(kernel: tuple[int, ...], geometry: Geometry, out: tuple[int, ...]) -> bool:
     """Whether `winograd` is faster for a convolution: a function of its shape only.
 

@@ -20,7 +20,13 @@ from cnncli.kernels.jit.target import Machine, machine
 from cnncli.kernels.vector.lanes import BFloat
 
 
-class Dots(Emitter):
+class Pairs(Emitter):
+    """Products of pairs."""
+
+    halves = False
+
+
+class Dots(Pairs):
     """Products of pairs by `vdpbf16ps`."""
 
     def __init__(self, target: Machine) -> None:
@@ -41,7 +47,7 @@ class Dots(Emitter):
         return builder.call(dot, [c, b, a])
 
 
-class Widened(Emitter):
+class Widened(Pairs):
     """Products of pairs, widened to float32: the first numbers of all pairs, then the second ones."""
 
     terms: ClassVar[tuple[int, ...]] = (0, 1)

@@ -123,6 +123,15 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, scratch: Scratch) -> list[
     return [*before, product, *after]
 
 
+def shares(most: int, work: int, grain: int) -> int:
+    """Return into how many of at most `most` parts `work` multiply-adds are divided, at least `grain` in each.
+
+    Several are an even number if possible: of three equal parts, one of two threads would compute two.
+    """
+    parts = max(1, min(most, work // grain))
+    return min(most, parts + parts % 2) if parts > 1 else 1
+
+
 def terms_of(dtype: str) -> int:
     """Return how many terms of a sum a step of the products of `dtype` adds."""
     return bytes_of(dtype_of_sums(dtype)) // bytes_of(dtype)

@@ -23,6 +23,11 @@ class Emitter:
         self.scalar: ir.Type = ir.FloatType() if item == 4 else ir.DoubleType()
         self.vector = ir.VectorType(self.scalar, self.lanes)
 
+    @property
+    def halves(self) -> bool:
+        """Whether products have variants with half a vector: 512 bits are two operations on some processors."""
+        return self.target.width == 64
+
     def compiled(self) -> bytes:
         """Compile the module to an object file."""
         parsed = binding.parse_assembly(str(self.module))
@@ -66,13 +71,14 @@ class Emitter:
 
     def masked(self, builder: ir.IRBuilder, mask: ir.Value, address: ir.Value, value: ir.Value | None) -> ir.Value:
         """Store the lanes of `value` selected by `mask`; if it is None, load them, with zeros in the other lanes."""
-        pointer = builder.inttoptr(address, self.vector.as_pointer())
-        kind, align = f"v{self.lanes}f{self.item * 8}.p0", ir.Constant(ir.IntType(32), self.item)
-        types = [self.vector, pointer.type, align.type, mask.type]
+        vector = ir.VectorType(self.scalar, mask.type.count)
+        pointer = builder.inttoptr(address, vector.as_pointer())
+        kind, align = f"v{vector.count}f{self.item * 8}.p0", ir.Constant(ir.IntType(32), self.item)
+        types = [vector, pointer.type, align.type, mask.type]
         if value is None:
-            signature = ir.FunctionType(self.vector, [*types[1:], self.vector])
+            signature = ir.FunctionType(vector, [*types[1:], vector])
             load = cgutils.get_or_insert_function(self.module, signature, f"llvm.masked.load.{kind}")
-            return builder.call(load, [pointer, align, mask, ir.Constant(self.vector, None)])
+            return builder.call(load, [pointer, align, mask, ir.Constant(vector, None)])
         store = cgutils.get_or_insert_function(
             self.module, ir.FunctionType(ir.VoidType(), types), f"llvm.masked.store.{kind}"
         )
@@ -95,3 +101,8 @@ def phi(builder: ir.IRBuilder, kind: ir.Type, *incoming: tuple[ir.Value, ir.Bloc
     for value, block in incoming:
         node.add_incoming(value, block)
     return node
+
+
+def merged(builder: ir.IRBuilder, *incoming: tuple[ir.Value, ir.Block]) -> ir.Value:
+    """Create a phi node of the type of these incoming values."""
+    return phi(builder, incoming[0][0].type, *incoming)

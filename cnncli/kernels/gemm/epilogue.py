@@ -1,15 +1,22 @@
 """The epilogue of a convolution or dense product, applied while elements are in cache: bias, then activation.
 
 Workers initialize each sum with its bias, and call the activation on freshly written elements by its address, so that
-one compiled worker serves all activations.
+one compiled worker serves all activations. Those that only limit are applied to sums that are still in registers.
 """
 
+from math import inf
 from typing import NamedTuple
+
+import numpy as np
 
 from cnncli.kernels.elementwise import activations
 from cnncli.kernels.jit.runtime import Step, Tensor
 
 EPILOGUE = "bias after slopes"
+LIMITS = {"linear": (-inf, inf), "relu": (0.0, inf), "relu6": (0.0, 6.0)}
+"""Activations that only limit, and their least and largest values."""
+STORED = {dtype: {kind: np.array(limits, dtype) for kind, limits in LIMITS.items()} for dtype in ("float32", "float64")}
+"""The limits, at addresses that `gemm.product` reads."""
 
 
 class Epilogue(NamedTuple):
@@ -31,6 +38,11 @@ class Epilogue(NamedTuple):
         """
         bias, beside = (0 if given is None else given.address for given in (self.bias, self.slopes or self.summand))
         return {"bias": bias, "after": self._after(dtype), "slopes": beside}
+
+    def limits(self, dtype: str) -> int:
+        """Return the address of the limits that the activation consists of; 0 if there are none, or more to do."""
+        alone = self.summand is None and self.activation != "linear"
+        return STORED[dtype][self.activation].ctypes.data if alone and self.activation in LIMITS else 0
 
     def _after(self, dtype: str) -> int:
         if self.summand is not None:

@@ -8,7 +8,8 @@ Every element is one chain of fused multiply-adds in the order (batch, k), indep
 neither on the vector width nor on the partition of rows and columns. Without FMA the processor multiplies and adds.
 
 A family is one object file per dtype, stored next to Numba's cache: a variant for each number of rows and one or two
-vectors of columns; `product`, which covers any matrix with them; and helpers that prepare its factors, `border` (zero
+vectors of columns; `product`, which covers any matrix with them; `limited`, the same with limits of c, of float32 or
+float64; and helpers that prepare its factors, `border` (zero
 padding of an image) and `transpose`.
 In the family of bfloat16, a and b hold pairs of consecutive k in 32 bits: k counts pairs, and `a_step` and `b_row` go
 from pair to pair. c and init are float32; `narrow` rounds c, `pairs` and `interleave` make pairs of float32 and of
@@ -35,6 +36,7 @@ class Family(NamedTuple):
     lanes: int
     panel: int
     product: int
+    limited: int
     border: int
     transpose: int
     narrow: int = 0
@@ -49,7 +51,8 @@ def family(dtype: str) -> Family:
     kind = f"{dtype}-{bfloat16.way()}" if dtype == "bfloat16" else dtype
     code = object_files.kept(__name__, f"microkernel-{kind}.o", lambda: compile_family(target, dtype))
     lanes, address = target.width // item, object_files.addresses(code, target)
-    names = "product", "border", "transpose", *(("narrow", "pairs", "interleave") if dtype == "bfloat16" else ())
+    more = ("narrow", "pairs", "interleave") if dtype == "bfloat16" else ()
+    names = "product", "limited", "border", "transpose", *more
     return Family(lanes, 2 * lanes, *map(address, names))
 
 

@@ -27,29 +27,33 @@ if numba.config.DISABLE_JIT:
 # A spinning thread takes CPU time from the thread it waits for if other processes are running: training was measured
 # ten times slower next to one busy process. libgomp reads this when the first program runs.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Except for about 10 µs: the next program often follows at once, and waking a thread takes longer than a small one.
+os.environ.setdefault("GOMP_SPINCOUNT", "400")
 # omp enters a parallel region within a few microseconds, workqueue needs about a hundred.
 numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 LINE = 64
 """Bytes of a cache line: minimum distance of data written by different threads (avoids false sharing)."""
-COUNTERS = 2 * LINE
-"""Bytes of a pass's two counters, one cache line each: chunks taken, chunks done."""
+SHARES = 8
+"""Maximum number of shares that the chunks of a pass are divided into, one for each thread or for several."""
+COUNTERS = (1 + SHARES) * LINE
+"""Bytes of a pass's counters, one cache line each: chunks done, chunks taken of each share."""
 SPINS = 300
 """Spins of a waiting thread before it yields its core: about 15 µs."""
 
 
 @intrinsic
-def _take(typing_context, address):
-    """Atomic fetch-and-increment of the integer at `address`: no two threads get the same number.
+def _add(typing_context, address, number):
+    """Add `number` to the integer at `address` atomically; return what it was: no two threads get the same.
 
     Writes of this thread before the call are visible to threads that observe the new number with `_await`.
     """
 
     def generate(context, builder, signature, arguments):
-        word = ir.IntType(64)
-        return builder.atomic_rmw("add", builder.inttoptr(arguments[0], word.as_pointer()), word(1), "acq_rel")
+        place = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+        return builder.atomic_rmw("add", place, arguments[1], "acq_rel")
 
-    return types.intp(types.intp), generate
+    return types.intp(types.intp, types.intp), generate
 
 
 @intrinsic
@@ -135,22 +139,27 @@ def _do(steps, passes, moves, number, chunk, thread):
 
 
 @njit
-def _walk(steps, passes, moves, counters, thread):
+def _walk(steps, passes, moves, counters, shares, thread):
     """Take chunks of each pass until none are left, then wait at a barrier until all chunks are done.
 
-    Dynamic scheduling gives less work to a core shared with other processes, and a thread that starts late, or never,
-    delays no other. The assignment of chunks does not affect results. A pass has two counters, one cache line each:
-    chunks taken, chunks done.
+    A thread begins with its share of the chunks, which often read what its share of the previous pass has written.
+    Taking what is left of the others' gives less work to a core shared with other processes, and a thread that starts
+    late, or never, delays no other. The assignment of chunks does not affect results.
     """
     for number in range(passes.shape[0]):
         count = passes[number, 5]
-        taken = counters + COUNTERS * number
-        done = taken + LINE
-        chunk = _take(taken)
-        while chunk < count:
-            _do(steps, passes, moves, number, chunk, thread)
-            _take(done)
-            chunk = _take(taken)
+        done, own = counters + (1 + shares) * LINE * number, 0
+        for turn in range(shares):
+            share = (thread + turn) % shares
+            first, last = share * count // shares, (share + 1) * count // shares
+            taken, chunk = done + (1 + share) * LINE, first
+            while chunk < last:
+                chunk = first + _add(taken, 1)
+                if chunk < last:
+                    _do(steps, passes, moves, number, chunk, thread)
+                    own += 1
+        if own > 0:
+            _add(done, own)
         _await(done, count)
 
 
@@ -176,9 +185,10 @@ def _run(steps, passes, moves, counters, threads):
             for chunk in range(passes[number, 5]):
                 _do(steps, passes, moves, number, chunk, 0)
     else:
-        clear(counters, COUNTERS * passes.shape[0])
+        shares = min(threads, SHARES)
+        clear(counters, (1 + shares) * LINE * passes.shape[0])
         for thread in prange(threads):
-            _walk(steps, passes, moves, counters, thread)
+            _walk(steps, passes, moves, counters, shares, thread)
 
 
 _start = perf_counter()
