@@ -108,7 +108,7 @@ class Conv2DGradWeight(Op):
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         places = geometry(self.window, self.groups, inputs[0].shape[1:])
         x, grad = inputs
-        suits = kernels.winograd_gradient.suits_weight(self.kernel, places, grad.shape[1:])
+        suits = suits_winograd(self.kernel, places, grad.shape[1:])
         way = kernels.winograd_gradient.grad_weight if suits else kernels.conv2d_gradient.grad_weight
         return way(x, grad, outputs[0], places, scratch)
 
