@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from cnncli import kernels
@@ -13,6 +14,9 @@ from cnncli.ops.ir import Call, Op, Shape, Tape, Value
 from cnncli.ops.product import Product, in_pairs
 from cnncli.ops.reach import Reaches, of_window
 from cnncli.ops.window import Window
+
+LARGE = 1 << 18
+"""Elements of a kernel from which on its gradient is computed on the whole batch at once: 1 MiB of float32."""
 
 if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
@@ -95,6 +99,11 @@ class Conv2DGradWeight(Op):
     window: Window
     groups: int
     kernel: Shape
+
+    @property
+    def as_whole(self) -> bool:  # type: ignore[override]  # other operations know it without an instance
+        """Whether the sums are too large to be loaded and stored for each portion of the batch."""
+        return prod(self.kernel) > LARGE
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         return (inputs[0].like(self.kernel, batched=False),)
