@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from cnncli import kernels
@@ -13,6 +14,9 @@ from cnncli.ops.ir import Call, Op, Shape, Tape, Value
 from cnncli.ops.product import Product, in_pairs
 from cnncli.ops.reach import Reaches, of_window
 from cnncli.ops.window import Window
+
+LARGE = 1 << 18
+"""Elements of a kernel from which on its gradient is computed on the whole batch at once: 1 MiB of float32."""
 
 if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
@@ -96,6 +100,11 @@ class Conv2DGradWeight(Op):
     groups: int
     kernel: Shape
 
+    @property
+    def as_whole(self) -> bool:  # type: ignore[override]  # other operations know it without an instance
+        """Whether the sums are too large to be loaded and stored for each portion of the batch."""
+        return prod(self.kernel) > LARGE
+
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         return (inputs[0].like(self.kernel, batched=False),)
 
@@ -108,7 +117,7 @@ class Conv2DGradWeight(Op):
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         places = geometry(self.window, self.groups, inputs[0].shape[1:])
         x, grad = inputs
-        suits = kernels.winograd_gradient.suits_weight(self.kernel, places, grad.shape[1:])
+        suits = suits_winograd(self.kernel, places, grad.shape[1:])
         way = kernels.winograd_gradient.grad_weight if suits else kernels.conv2d_gradient.grad_weight
         return way(x, grad, outputs[0], places, scratch)
 

@@ -12,7 +12,9 @@ from cnncli.kernels.jit.runtime import Pass, Step, Work
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import layers
+from cnncli.ops.conv import Conv2DGradWeight
 from cnncli.ops.ir import Call, Op, Value
+from cnncli.ops.window import Window
 
 layers()
 
@@ -100,6 +102,12 @@ def test_an_operation_may_end_one_segment_and_begin_the_next():
     found, groups = scheduled(calls, [[moments, statistics, apply], [after]])
     assert found == [(0, 1), (1, 1)]
     assert groups == [([], [moments], []), ([statistics], [apply, after], [])]
+
+
+def test_a_gradient_of_more_weights_than_a_cache_holds_needs_the_whole_batch():
+    window = Window((3, 3), (1, 1), "same")
+    gradients = [Conv2DGradWeight(window, 1, (3, 3, channels, 128)) for channels in (128, 256)]
+    assert [gradient.as_whole for gradient in gradients] == [False, True]
 
 
 def test_what_needs_the_whole_batch_stands_between_segments():

@@ -85,6 +85,11 @@ def test_many_taps_large_strides_and_images_of_several_copies(dtype: str) -> Non
         ((2, 20), (9, 5, 1, 2, 1, 9), (14, 5, 1, 2, 1, 14)),
         ((2, 33), (9, 5, 2, 1, 1, 5), (30, 5, 2, 1, 1, 15)),
         ((2, 17), (8, 3, 2, 0, 1, 4), (27, 3, 1, 1, 1, 27)),
+        # Strides of 2: even and odd images, padding of 0 to 2, rows and columns that no tap reaches.
+        ((2, 17), (8, 3, 2, 0, 1, 4), (27, 3, 2, 1, 1, 14)),
+        ((2, 40), (23, 5, 2, 2, 1, 12), (22, 5, 2, 1, 1, 11)),
+        ((3, 16), (9, 3, 2, 2, 1, 3), (10, 3, 2, 0, 1, 4)),
+        ((9, 5), (1, 3, 2, 1, 1, 1), (2, 3, 2, 0, 1, 1)),
         ((1, 5), (2, 3, 1, 1, 1, 2), (1, 3, 1, 1, 1, 1)),
     ):
         assert_all_agree(make(rng, dtype, size, height, width))

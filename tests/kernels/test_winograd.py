@@ -191,13 +191,13 @@ def test_scratch_does_not_fall_when_the_batch_grows() -> None:
 )
 def test_it_is_chosen_by_the_shape_alone(kernel, geometry, out, answer: bool) -> None:
     assert suits_winograd(kernel, geometry, out) is answer
-    assert winograd_gradient.suits_weight(kernel, geometry, out) is answer
 
 
-def test_the_weight_gradient_of_many_weights_is_summed_directly() -> None:
-    padded = Geometry((1, 1), (1, 1))
-    assert winograd_gradient.suits_weight((3, 3, 128, 128), padded, (8, 8, 128))
-    assert not winograd_gradient.suits_weight((3, 3, 256, 128), padded, (8, 8, 128))
+def test_the_weight_gradient_of_many_weights_is_summed_in_blocks() -> None:
+    case = case_of(np.random.default_rng(0), "float32", 2, (6, 5), (160, 300))
+    found = grad_weight(case, 1)
+    assert_close(found, convolution.grad_weight(case.grad, case.x, case.kernel, case.geometry), case.terms)
+    assert grad_weight(case, 2).tobytes() == found.tobytes()
 
 
 def test_the_comparison_notices_one_wrong_element() -> None:

@@ -84,18 +84,28 @@ def partial_sums(out: Tensor, lanes: Lanes, scratch: Scratch) -> tuple[int, list
     return place, [step]
 
 
+@emitted()
+def _add_partials(
+    code: Code, partials: Vector, out: Vector, count: Vector, size: Vector, start: Vector, stop: Vector
+) -> None:
+    """out[i] = (p0[i] + p1[i]) + … of `count` arrays of `size` elements, for `start` ≤ i < `stop`."""
+
+    def body(index: Vector, mask: Vector | None) -> None:
+        total = Variable(code.load(partials, index, mask))
+        with code.steps(code.word(1), count, code.word(1)) as part:
+            total.set(total.get() + code.load(partials, part * size + index, mask))
+        code.store(total.get(), out, index, mask)
+
+    code.sweep(start, stop, body)
+
+
 @worker(PARTIAL_SUMS)
 def partial_sums_worker(real):
     """out = ((p0 + p1) + p2) + …, elementwise."""
 
     def add(parameters, start, stop, thread):
         p = fields(parameters, PARTIAL_SUMS)
-        partials, out = view(p.partials, (p.count, p.size), real), view(p.out, p.size, real)
-        for i in range(start, stop):
-            out[i] = partials[0, i]
-        for k in range(1, p.count):
-            for i in range(start, stop):
-                out[i] += partials[k, i]
+        _add_partials(p.partials, p.out, p.count, p.size, start, stop, real)
 
     return add
 

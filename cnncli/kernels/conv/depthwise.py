@@ -8,9 +8,10 @@ take zeros where a tap is outside (`filter_rows`); for all others, a row of outp
 have fewer taps (`correlate_row`). The weight gradient, whose sums stay in registers over many pixels, first copies
 lines of the image into thread-local scratch, zero-padded, so that its loops need no border cases.
 
-Forward pass and input gradient use the same worker. Output pixels with distance `spread` use the same taps: in the
-forward pass all pixels, with input stride `strides`; in the input gradient, where the output is strided, the pixels of
-one phase (as in `conv2d_gradient`).
+Forward pass and input gradient use the same workers, except that the input gradient of the usual kernels with strides
+of 2 takes pairs of pixels, which read the same pixels of the gradient (`spread_rows`). Output pixels with distance
+`spread` use the same taps: in the forward pass all pixels, with input stride `strides`; in the input gradient, where
+the output is strided, the pixels of one phase (as in `conv2d_gradient`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +22,14 @@ import numpy as np
 from numba import njit, types
 
 from cnncli.kernels.batch.reduce import in_lanes, partial_sums
-from cnncli.kernels.conv.depthwise_blocks import SHARED, correlate_row, filter_rows, gradient_rows, sum_pixels
+from cnncli.kernels.conv.depthwise_blocks import (
+    SHARED,
+    correlate_row,
+    filter_rows,
+    gradient_rows,
+    spread_rows,
+    sum_pixels,
+)
 from cnncli.kernels.conv.geometry import FILTERED, Geometry
 from cnncli.kernels.conv.planes import IMAGE, copy_part, image_fields, lines_of
 from cnncli.kernels.gemm.dense import GRAIN, shares
@@ -34,6 +42,9 @@ from cnncli.kernels.vector.lanes import LINE
 CORRELATE = block(f"kernel out blocks rows columns spread_y spread_x kw x height width channels sy sx {EPILOGUE}")
 FILTERING = "kernel out height width channels rows columns sy dy top left kernel_row kernel_step first end low:f high:f"
 FILTER = block(f"x blocks block {FILTERING} {EPILOGUE}")
+SPREAD = block(
+    "grad kernel out blocks height width channels rows columns pairs_y pairs_x above before top left first end tap"
+)
 WEIGHT = block(f"grad out bias lane lines batch rows columns kh kw top left dy dx {IMAGE}")
 PLANES = 1 << 14
 """Bytes of the rows of an image, and of the channels of them, that are read at a time: they stay in the L1 cache."""
@@ -79,6 +90,8 @@ def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, sc
     Pixels that no tap reaches are set to zero.
     """
     (sy, sx), (top, left), (dy, dx), _ = geometry
+    if (sy, sx, dy, dx) == (2, 2, 1, 1) and kernel.shape[0] == kernel.shape[1] in FILTERED:
+        return [_spread(grad, kernel, out, top, left)]
     rows, columns = _turned(kernel.shape[0], sy, top, dy), _turned(kernel.shape[1], sx, left, dx)
     return [_correlate(grad, kernel, out, rows, columns, PLAIN)]
 
@@ -245,6 +258,41 @@ def filtering_fields(
     }
 
 
+def _spread(grad: Tensor, kernel: Tensor, out: Tensor, top: int, left: int) -> Step:
+    """`grad_input` with strides of 2. Chunks are blocks of pairs of rows of an image, or several images."""
+    batch, height, width, channels = out.shape
+    taps = kernel.shape[0]
+    (above, top, rows), (before, left, columns) = (
+        (padding % 2, padding // 2, (size + padding % 2 + 1) // 2) for padding, size in ((top, height), (left, width))
+    )
+    first = min(columns, max(taps // 2 - left, before))
+    work = rows * columns * channels * taps * taps
+    blocks = min(rows, max(1, 2 * work // GRAIN))
+    return spread_worker.step(
+        out.dtype,
+        images(batch, 1 if blocks > 1 else max(1, GRAIN // work), blocks),
+        taps,
+        grad=grad.address,
+        kernel=kernel.address,
+        out=out.address,
+        blocks=blocks,
+        height=grad.shape[1],
+        width=grad.shape[2],
+        channels=channels,
+        rows=height,
+        columns=width,
+        pairs_y=rows,
+        pairs_x=columns,
+        above=above,
+        before=before,
+        top=top,
+        left=left,
+        first=first,
+        end=max(first, min(grad.shape[2] - left, (width + before) // 2)),
+        tap=channels * bytes_of(kernel.dtype),
+    )
+
+
 def _share(stride: int, distances: Iterable[int]) -> int:
     """Select the register block for this stride and these tap distances."""
     return stride if stride in SHARED and set(distances) <= {1} else 0
@@ -285,6 +333,31 @@ def filter_worker(real, share, taps):
                 call(p.after, (written, p.slopes + written - p.out, (last - first) * p.columns * p.channels))
 
     return filter_all
+
+
+@worker(SPREAD)
+def spread_worker(real, taps):
+    """Process blocks of pairs of rows of images."""
+    item = real.bitwidth // 8
+
+    def spread_all(parameters, start, stop, thread):
+        p = fields(parameters, SPREAD)
+        step = p.channels * item
+        for unit in range(start, stop):
+            image, block = unit // p.blocks, unit % p.blocks
+            pairs = block * p.pairs_y // p.blocks, (block + 1) * p.pairs_y // p.blocks
+            spread_rows(
+                taps,
+                (p.out + image * p.rows * p.columns * step, p.rows, p.columns, p.columns * step, step),
+                (p.grad + image * p.height * p.width * step, p.height, p.width, p.width * step, step),
+                (pairs[0], pairs[1], p.above, p.top),
+                (p.pairs_x, p.before, p.left, p.first, p.end),
+                (p.kernel, taps * p.tap, p.tap),
+                p.channels,
+                real,
+            )
+
+    return spread_all
 
 
 @njit

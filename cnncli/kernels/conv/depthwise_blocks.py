@@ -16,6 +16,8 @@ from cnncli.kernels.vector.lanes import LINE, Vector
 
 PIXELS = {LINE: (8, 4, 2, 1), LINE // 2: (4, 2, 1)}.get(machine().width, (2, 1))
 """Pixels per block of a row, largest first."""
+PAIRS = (4, 1) if machine().width == LINE else (1,)
+"""`spread_rows`: pairs of pixels per block of a row, largest first."""
 RUNS = 3, 2
 """`correlate_row`: numbers of adjacent taps in a row that share loads."""
 HIGH = 3 if machine().width == LINE else 1
@@ -163,6 +165,82 @@ def filter_rows(
                 with code.loop(blocks) as b:
                     pixels(size, q + b * size, places, steps, written)
                 q = q + blocks * size
+
+    code.sweep(code.word(0), width, channels)
+
+
+@emitted()
+def spread_rows(
+    code: Code,
+    taps: int,
+    target: list[Vector],
+    gradient: list[Vector],
+    rows: list[Vector],
+    columns: list[Vector],
+    weights: list[Vector],
+    width: Vector,
+) -> None:
+    """The input gradient of `taps` × `taps` taps with strides of 2: pairs of rows of pairs of pixels.
+
+    The first pixel of a pair has the even taps, the last one first, and the second has the odd ones; tap j of pair q
+    reads pixel q − j // 2 of the gradient. target: (out, height, width, distance of rows, of pixels). gradient: (grad,
+    height, width, distance of rows, of pixels), without zeros around it. rows: (first pair, end, rows of pair 0 before
+    the image, its row of the gradient). columns: (how many pairs, pixels of pair 0 before the image, its pixel of the
+    gradient, first pair with all taps and pixels in the images, end of such pairs). weights: (kernel, distance of rows
+    of taps, of taps).
+    """
+    (out, out_high, out_wide, out_row, out_step), (grad, high, wide, line, step) = target, gradient
+    (first_row, last_row, above, top), (count, before, left, first, end) = rows, columns
+    kernel, kernel_row, kernel_step = weights
+    zeros, nothing = code.zeros(), code.full(0.0)
+
+    def channels(index: Vector, mask: Vector | None) -> None:
+        factors = [
+            [code.wide.load(kernel + kernel_row * i + kernel_step * j, index, mask) for j in range(taps)]
+            for i in range(taps)
+        ]
+        every = code.lanes if mask is None else width - index
+
+        def pairs(size: int, q: Vector, sources: list[tuple[Vector, Vector, list[Vector]]], line: Vector) -> None:
+            """Process a block of pairs; those of block size 0 are one, which has taps or pixels beyond the images."""
+            totals = [[Variable(nothing) for _ in range(2)] for _ in range(size or 1)]
+            column = q + left - (taps - 1) // 2
+            for place, forth, weight in sources:
+                there = (place + column * forth).opaque()
+                for number in range((size or 1) + (taps - 1) // 2):
+                    here = there if size else zeros.where((column + number).outside(wide), there)
+                    vector = code.load(here, 0, mask)
+                    for j in reversed(range(taps)):
+                        pair = number - (taps - 1) // 2 + j // 2
+                        if 0 <= pair < (size or 1):
+                            total = totals[pair][j % 2]
+                            total.set(vector.fma(weight[j], total.get()))
+                    there = (there + forth).opaque()
+            x = q * 2 - before
+            cell = (line + out_step * x).opaque()
+            for total in [total for pair in totals for total in pair]:
+                inside = mask if size else code.first(code.word(0).where(x.outside(out_wide), every))
+                code.store(total.get(), cell, index, inside)
+                cell, x = (cell + out_step).opaque(), x + 1
+
+        with code.steps(first_row, last_row, code.word(1)) as pair:
+            for second in range(2):
+                y = pair * 2 - above + second
+                with code.loop(code.word(0).where(y.outside(out_high), code.word(1))):
+                    sources = []
+                    for i in reversed(range(second, taps, 2)):
+                        row = pair + top - i // 2
+                        beyond = row.outside(high)
+                        place = zeros.where(beyond, grad + row * line + index * code.item)
+                        sources.append((place, code.word(0).where(beyond, step), factors[i]))
+                    written, q = out + out_row * y, first
+                    with code.loop(count - (end - first)) as k:
+                        pairs(0, k.where(k < first, k - first + end), sources, written)
+                    for size in PAIRS:
+                        blocks = (end - q) // size
+                        with code.loop(blocks) as b:
+                            pairs(size, q + b * size, sources, written)
+                        q = q + blocks * size
 
     code.sweep(code.word(0), width, channels)
 

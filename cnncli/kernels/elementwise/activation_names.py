@@ -43,6 +43,8 @@ OF_INPUT = frozenset(
     ]
 )
 """Activations whose derivative is computed from the input; for all others it is computed from the output."""
+OF_EITHER = frozenset(["relu", "relu6"])
+"""Activations whose derivative has the same formula, and the same bits, of the input as of the output."""
 
 
 def named(name: str, *constants: float) -> str:

@@ -4,14 +4,17 @@ Factors stored as bfloat16 are multiplied in pairs (`gemm.bfloat16`): weights, w
 are packed. Sums are float32; those for an output of bfloat16 stay in thread-local scratch until the epilogue is done.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from cnncli.kernels.batch.reduce import PARTIALS, Lanes, in_lanes, partial_sums
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
 from cnncli.kernels.jit.dtypes import bytes_of, dtype_of_sums
-from cnncli.kernels.jit.intrinsics import call, clear, copy
+from cnncli.kernels.jit.intrinsics import call, clear
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, fields, worker
+from cnncli.kernels.vector.emit import Code, emitted
+from cnncli.kernels.vector.lanes import Vector
 
 GRAIN = 1 << 17
 """Minimum multiply-adds per chunk: a few microseconds."""
@@ -328,6 +331,30 @@ def product_worker(real):
     return product
 
 
+@emitted()
+def _copy_rows(code: Code, target: list[Vector], source: list[Vector], count: Vector, width: Vector) -> None:
+    """Copy `count` rows of `width` elements, with zeros after them. target: (out, panel). source: (x, row in bytes)."""
+    (out, panel), (x, step), kept = target, source, code.wide
+
+    def rows(read: Callable[[Vector, Vector, Vector | None], Vector]) -> None:
+        with code.loop(count) as row:
+            place, line = x + step * row, out + panel * row * kept.item
+
+            def body(index: Vector, mask: Vector | None) -> None:
+                kept.store(read(place, index, mask), line, index, mask)
+
+            code.sweep(code.word(0), panel, body)
+
+    def part(place: Vector, index: Vector, mask: Vector | None) -> Vector:
+        return kept.load(place, index, code.first(width - index))
+
+    with code.builder.if_else((width < panel).value) as (then, otherwise):
+        with then:
+            rows(part)
+        with otherwise:
+            rows(kept.load)
+
+
 @worker(PACK)
 def pack_worker(real):
     """Pack a strip of rows of one panel; (taps_y, taps_x, rows) is treated as one axis."""
@@ -350,12 +377,13 @@ def pack_worker(real):
             offset = group * p.group_step + tap // p.taps_x * p.y_step + tap % p.taps_x * p.x_step + row * p.row_step
             out = rows + (line - first) * p.panel * cell
             x = p.x + (offset + left * p.column_step) * cell
-            if p.column_step != 1:
+            if p.column_step == 1:
+                _copy_rows((out, p.panel), (x, p.row_step * cell), count, width, real)
+            else:
                 call(p.transpose, (out, p.panel * cell, x, p.column_step * cell, count, width))
-            for r in range(count):
-                if p.column_step == 1:
-                    copy(out + r * p.panel * cell, x + r * p.row_step * cell, width * cell)
-                clear(out + (r * p.panel + width) * cell, (p.panel - width) * cell)
+                if width < p.panel:
+                    for r in range(count):
+                        clear(out + (r * p.panel + width) * cell, (p.panel - width) * cell)
             line += count
         if p.pairs != 0:
             row = p.panel * cell

@@ -160,11 +160,6 @@ def elements_of(x: Tensor) -> Work:
     return elements(x)._replace(grain=channels.rows_of(x.shape[-1]))
 
 
-def _moments(x: Vector) -> tuple[Vector, Vector]:
-    x = x.double()
-    return x, x * x
-
-
 def _normalized(kind: str) -> Callable[..., Vector]:
     def normalized(x: Vector, mean: Vector, scale: Vector, beta: Vector, *constants: Vector) -> Vector:
         z = (x - mean).fma(scale, beta)
@@ -181,7 +176,7 @@ def chosen(kind: str, real: Any) -> tuple[int, tuple[Any, ...]]:
     return (0, ()) if kind == "linear" else (KINDS[parts(kind)[0]], constants_of(kind, real))
 
 
-_sum_moments = channels.summed(2, _moments)
+_sum_moments = channels.summed(2, channels.moments)
 _normalize = channels.channelwise(*map(_normalized, KINDS))
 
 

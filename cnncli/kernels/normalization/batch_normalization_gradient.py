@@ -6,7 +6,7 @@ They read x and grad twice and no other array: the input of the activation is re
 from collections.abc import Callable
 
 from cnncli.kernels.elementwise.activation_formulas import FORMULAS
-from cnncli.kernels.elementwise.activation_names import OF_INPUT
+from cnncli.kernels.elementwise.activation_names import OF_EITHER, OF_INPUT
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, fields, view, worker
 from cnncli.kernels.normalization.batch_normalization import (
     KINDS,
@@ -96,7 +96,7 @@ def _before(
         return apart, grad
     function, gradient = FORMULAS[kind]
     z = apart.fma(scale, beta)
-    return apart, gradient(z if kind in OF_INPUT else function(z, *constants), grad, *constants)
+    return apart, gradient(z if kind in OF_INPUT | OF_EITHER else function(z, *constants), grad, *constants)
 
 
 def _gradient_sums(kind: str) -> Callable[..., tuple[Vector, Vector]]:

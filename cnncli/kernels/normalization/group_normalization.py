@@ -94,16 +94,11 @@ def _places(x: Tensor, normalization: Normalization, scratch: Scratch) -> dict[s
     }
 
 
-def _moments(x: Vector) -> tuple[Vector, Vector]:
-    x = x.double()
-    return x, x * x
-
-
 def _products(x: Vector, grad: Vector, mean: Vector) -> tuple[Vector, Vector]:
     return grad, grad.double() * (x - mean).double()
 
 
-_sum_moments, _sum_products = channels.summed(2, _moments), channels.summed(2, _products)
+_sum_moments, _sum_products = channels.summed(2, channels.moments), channels.summed(2, _products)
 _normalize = channels.channelwise(lambda x, mean, scale, beta: (x - mean).fma(scale, beta))
 _give_input = channels.channelwise(
     lambda x, grad, mean, scale, slope, offset: grad.fma(scale, (x - mean).fma(slope, offset))

@@ -8,7 +8,7 @@ accumulated per position of the period in float64, rows in order.
 
 from collections.abc import Callable, Sequence
 from math import gcd
-from typing import Any
+from typing import Any, TypeAlias
 
 from llvmlite import ir
 from numba import types
@@ -20,10 +20,15 @@ from cnncli.kernels.vector.emit import Code, Variable, wrapped
 from cnncli.kernels.vector.lanes import LINE, Vector, larger, smaller
 from cnncli.kernels.vector.sweeps import LANES
 
+Term: TypeAlias = Vector | tuple[Vector, Vector]
+"""What `summed` adds: a vector, or the product of two of float64, which is exact for float32 numbers."""
 BLOCK = 4 if machine().width == LINE else 1
 """Vectors of a row whose sums are kept in registers at a time."""
-NEAR = 8192
-"""Elements that are reread for the next block of a row's vectors: they stay in the L1 cache."""
+NEAR = 2048
+"""Elements of each array that a block of a row's vectors is summed over before the next block: they stay in the L1
+cache, whose prefetcher brings neighbouring blocks."""
+ROWS = 8
+"""Rows from which on loading and storing a block's sums is outweighed by adding to them."""
 
 
 def period(channels: int) -> int:
@@ -59,14 +64,13 @@ def channelwise(*formulas: Callable[..., Vector]) -> Any:
     return _chosen(formulas, write)
 
 
-def summed(terms: int, *formulas: Callable[..., tuple[Vector, ...]]) -> Any:
-    """Sum `formula(*inputs, *tables, *scalars)`, a tuple of `terms` vectors, over rows for each position of the period.
-
+def summed(terms: int, *formulas: Callable[..., tuple[Term, ...]]) -> Any:
+    """Sum `formula(*inputs, *tables, *scalars)`, a tuple of `terms` terms, over rows for each position of the period.
     The function takes (index of the formula: a constant, addresses of input arrays, of tables, of the sums, first
     element, last + 1, period, scalars, real). The sums, float64 (terms, period), are added to existing contents.
     """
 
-    def write(code: Code, formula: Callable[..., tuple[Vector, ...]], given: Sequence[Any]) -> None:
+    def write(code: Code, formula: Callable[..., tuple[Term, ...]], given: Sequence[Any]) -> None:
         inputs, tables, sums, start, stop, length, numbers = given
         scalars = [code.full(number) for number in numbers]
         double = ir.DoubleType()
@@ -79,7 +83,9 @@ def summed(terms: int, *formulas: Callable[..., tuple[Vector, ...]]) -> Any:
             vectors = [code.load(x, row + column, mask) for x in inputs]
             found = formula(*vectors, *(code.load(table, column, scalar=code.scalar) for table in tables), *scalars)
             for term, total in zip(found, totals, strict=True):
-                total.set(total.get() + (term.double() if mask is None else term.double().where(mask, 0.0)))
+                number, factor = term if isinstance(term, tuple) else (term.double(), None)
+                number = number if mask is None else number.where(mask, 0.0)
+                total.set(total.get() + number if factor is None else number.fma(factor, total.get()))
 
         def put_back(column: Vector, totals: Sequence[Variable]) -> None:
             for term, total in enumerate(totals):
@@ -97,7 +103,7 @@ def summed(terms: int, *formulas: Callable[..., tuple[Vector, ...]]) -> Any:
                     put_back(place, those)
 
         whole = stop - (stop - start) % length
-        near = length * larger(code.word(NEAR) // length, code.word(1))
+        near = length * larger(code.word(NEAR) // length, code.word(ROWS))
         wide = length - length % (BLOCK * LANES)
         with code.steps(start, whole, near) as first:
             rows = first, smaller(first + near, whole)
@@ -113,6 +119,12 @@ def summed(terms: int, *formulas: Callable[..., tuple[Vector, ...]]) -> Any:
         code.sweep(whole, stop, rest)
 
     return _chosen(formulas, write)
+
+
+def moments(x: Vector) -> tuple[Term, Term]:
+    """x and x², for `summed`."""
+    x = x.double()
+    return x, (x, x)
 
 
 def _chosen(formulas: Sequence[Callable[..., Any]], write: Callable[..., None]) -> Any:
