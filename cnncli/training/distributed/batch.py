@@ -96,7 +96,7 @@ class BatchTrainer:
         self.network, self.feed, self.seed, self.parts = network, feed, seed, parts
         self.statistics = [network.tensor(name) for name in network.updated]
         self.size, self.buckets, self.fraction = network.gradients.data.size, network.buckets, 1.0
-        self.data_loss = 0.0
+        self.data_loss, self.sent = 0.0, dict[int, Array]()
 
     def train(self, rows: Array, coming: Array, step: int, sums: Sums, signal: int = 0) -> float:
         """Forward and backward pass over the rows `rows` of the split, added to `sums`; return the batch's loss.
@@ -151,7 +151,11 @@ class BatchTrainer:
 
     def _begin(self, data: Array, fraction: float, number: int) -> TreeSum:
         """Begin to add up weighted numbers of all processes; those of an idle one need not be finite."""
-        own = data * data.dtype.type(fraction) if fraction else np.zeros_like(data)
+        own = self.sent.setdefault(number, np.ones_like(data))  # the same memory for each batch
+        if fraction:
+            np.multiply(data, data.dtype.type(fraction), out=own)
+        else:
+            own[:] = 0
         return self.parts.group.begin_tree(own, number)
 
     def _part(self, rows: Array, part: slice, step: int, sums: Sums) -> tuple[float, Array]:

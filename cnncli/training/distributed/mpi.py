@@ -2,6 +2,7 @@
 
 import os
 import time
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ from mpi4py import MPI
 from cnncli.errors import CnncliError, UsageError
 from cnncli.training.distributed.group import SUMS, Array, Float64, Group, TreeSum, add_pairs
 
-SPIN = 0.002
-"""Seconds for which a waiting process asks again at once; then it sleeps a little in between, which leaves its core to
-others and lets a signal be handled."""
+SPIN = 0.05
+"""Seconds for which a waiting process asks again at once, because long messages only move while it asks. Then it sleeps
+a little after every BURST of questions, which lets signals be handled, and others use its core."""
+BURST = 100
 NAP = 0.0002
 
 
@@ -22,6 +24,7 @@ class MpiGroup(Group):
     def __init__(self, communicator: "MPI.Intracomm") -> None:
         self.communicator = communicator
         self.ends = communicator.Dup()
+        self.rooms: dict[int, Array] = {}
         self.lines = [communicator.Dup() for _ in range(SUMS)]
         self.rank, self.size = communicator.Get_rank(), communicator.Get_size()
 
@@ -65,7 +68,14 @@ class MpiGroup(Group):
         return everyone
 
     def begin_tree(self, data: Array, number: int) -> TreeSum:
-        return MpiTreeSum(self, self.lines[number], data)
+        return MpiTreeSum(self, number, data)
+
+    def room(self, number: int, size: int, dtype: Any) -> Array:
+        """Memory for a sum's `size` numbers, which stays: pages that are new cost ten times as much as the exchange."""
+        found = self.rooms.get(number)
+        if found is None or found.size < size or found.dtype != dtype:
+            found = self.rooms[number] = np.ones(size, dtype)
+        return found[:size]
 
     def _meet(self) -> None:
         """Wait for all, so that a blocking call that follows takes no time."""
@@ -74,11 +84,13 @@ class MpiGroup(Group):
     def wait(self, request: "MPI.Request") -> None:
         """Wait until it is done."""
         start = time.perf_counter()
-        while not self.guarded(request.Test):
-            if time.perf_counter() - start > SPIN:
-                time.sleep(NAP)
-            else:
+        for number in count():
+            if self.guarded(request.Test):
+                return
+            if number % BURST or time.perf_counter() - start < SPIN:
                 os.sched_yield()  # to a process that is waited for, if there are more of them than cores
+            else:
+                time.sleep(NAP)
 
     def guarded(self, call: Any) -> Any:
         """The result of a call. Raises CnncliError if the others can't be reached."""
@@ -95,17 +107,17 @@ class MpiTreeSum(TreeSum):
     Its two exchanges have a line of their own, because they may begin in another order in each process.
     """
 
-    def __init__(self, group: MpiGroup, line: "MPI.Intracomm", data: Array) -> None:
+    def __init__(self, group: MpiGroup, number: int, data: Array) -> None:
         super().__init__(data)
         size, rank = group.size, group.rank
-        self.group, self.line = group, line
+        self.group, self.line = group, group.lines[number]
         bounds = [len(data) * number // size for number in range(size + 1)]
         own = bounds[rank + 1] - bounds[rank]
         self.kind = MPI.FLOAT if data.dtype == np.float32 else MPI.DOUBLE
         self.whole = [data, (np.diff(bounds), bounds[:-1]), self.kind]
-        self.segments = np.empty((size, own), data.dtype)
+        self.segments = group.room(number, size * own, data.dtype).reshape(size, own)
         received = [self.segments, ([own] * size, [own * number for number in range(size)]), self.kind]
-        self.request, self.summed = line.Ialltoallv(self.whole, received), False
+        self.request, self.summed = self.line.Ialltoallv(self.whole, received), False
 
     def advance(self) -> bool:
         if not self.group.guarded(self.request.Test):
