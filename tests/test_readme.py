@@ -26,6 +26,7 @@ PAGES = (
             *(
                 "ci",
                 "data",
+                "distributed",
                 "evaluation",
                 "export",
                 "import",
@@ -157,6 +158,8 @@ def run(checkout, tmp_path):
     for name, command in (("cnncli", " -m cnncli"), ("python", "")):
         (tools / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{command} "$@"\n')
         (tools / name).chmod(0o755)
+    if (launcher := Path(sys.prefix) / "bin" / "mpiexec").exists():
+        (tools / "mpiexec").symlink_to(launcher)
     environment = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
 
     def run(text):
