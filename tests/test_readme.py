@@ -159,7 +159,8 @@ def run(checkout, tmp_path):
         (tools / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{command} "$@"\n')
         (tools / name).chmod(0o755)
     if (launcher := Path(sys.prefix) / "bin" / "mpiexec").exists():
-        (tools / "mpiexec").symlink_to(launcher)
+        (tools / "mpiexec").write_text(f'#!/bin/sh\nexec "{launcher}" "$@"\n')
+        (tools / "mpiexec").chmod(0o755)
     environment = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
 
     def run(text):
