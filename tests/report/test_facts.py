@@ -82,3 +82,16 @@ def test_of_the_environment_only_what_matters_is_told():
         ("MKL_X", "y"),
         ("OMP_NUM_THREADS", "2"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "shown"), [([0], "0"), ([0, 1], "0-1"), ([0, 2, 3, 4, 9], "0, 2-4, 9"), (range(64), "0-63")]
+)
+def test_cpus_are_shown_as_ranges(numbers, shown):
+    (fact,) = machine_facts.pinning(numbers, 0, 1, 1)
+    assert (fact.value, fact.shown) == (list(numbers), shown)
+
+
+def test_processes_of_a_launcher_are_told_with_their_threads():
+    *_, fact = machine_facts.pinning([2, 3], 1, 4, 2)
+    assert (fact.value, fact.shown) == (4, "process 1 of 4, which train with 2 threads each")

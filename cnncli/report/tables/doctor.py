@@ -5,6 +5,7 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from importlib.util import find_spec
 from itertools import groupby
 from typing import Any, TextIO
 
@@ -14,6 +15,7 @@ from rich.table import Table
 from cnncli.report.tables import machine_facts, storage
 from cnncli.report.tables.machine_facts import Fact
 from cnncli.report.terminal.console import console_on, tied
+from cnncli.training.distributed.launch import group, threads_of_process
 from cnncli.training.resources import threads as cpus
 from cnncli.training.runs.run_directory import processor_name
 from cnncli.version import __version__
@@ -32,11 +34,14 @@ def examine(variables: Mapping[str, str], used: int) -> list[Fact]:
     from cnncli.kernels.jit import cache, target
 
     host = target.described(binding.get_host_cpu_name(), get_host_cpu_features())
-    packages = {name: version(name) for name in ("numpy", "numba", "llvmlite")}
+    optional = [name for name in ("mpi4py",) if find_spec(name)]
+    packages = {name: version(name) for name in ("numpy", "numba", "llvmlite", *optional)}
+    allowed = machine_facts.affinity()
     return [
         *machine_facts.software(sys.version_info[:3], {"cnncli": __version__, **packages}),
         *machine_facts.processor(processor_name() or platform.machine(), host, target.machine(), way()),
-        *machine_facts.threads(os.cpu_count() or 1, machine_facts.affinity(), cpus.quota(), used),
+        *machine_facts.threads(os.cpu_count() or 1, len(allowed), cpus.quota(), used),
+        *machine_facts.pinning(allowed, group().rank, group().size, threads_of_process()),
         *(machine_facts.uncompiled() if numba.config.DISABLE_JIT else _speed(used)),
         *storage.caches(cache.digest(), cache.rooms().values(), unused=cache.WHY_NOT),
         *storage.data(),
@@ -65,12 +70,12 @@ def print_report(found: Sequence[Fact], file: TextIO) -> None:
     """One section per part, one line per fact, then one line per problem."""
     console = console_on(file)
     widest = max(len(fact.name) for fact in found)
-    for part, group in groupby(found, lambda fact: fact.part):
+    for part, facts in groupby(found, lambda fact: fact.part):
         console.print(part.capitalize(), style="bold")
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
         table.add_column(min_width=widest, no_wrap=True)
         table.add_column(overflow="fold")
-        for fact in group:
+        for fact in facts:
             table.add_row(fact.name.replace("_", " "), tied(fact.shown))
         console.print(Padding(table, (0, 0, 0, 2), expand=False))
     problems = [fact.advice for fact in found if fact.advice]

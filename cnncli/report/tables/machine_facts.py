@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -93,6 +93,27 @@ def threads(cores: int, allowed: int, quota: float | None, used: int) -> list[Fa
     ]
 
 
+def pinning(cpus: Sequence[int], process: int, processes: int, threads: int) -> list[Fact]:
+    """The CPUs that this process may run on and, if a launcher started several, its number and the threads of each."""
+    shown = ranges(cpus)
+    found = [Fact("threads", "cpus", list(cpus), shown)]
+    if processes > 1:
+        each = f"process {process} of {processes}, which train with {threads} thread{'s' * (threads > 1)} each"
+        found.append(Fact("threads", "processes", processes, each))
+    return found
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Numbers in ascending order, such as 0-3, 8."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ", ".join(f"{part[0]}-{part[-1]}" if len(part) > 1 else str(part[0]) for part in parts)
+
+
 def speed(layer: str, peaks: Mapping[int, float], load: float) -> list[Fact]:
     """The threading layer, and the most FLOP/s of float32 multiply-adds by number of threads.
 
@@ -124,10 +145,10 @@ def environment(variables: Mapping[str, str]) -> list[Fact]:
     return [Fact("environment", name, text, text) for name, text in found]
 
 
-def affinity() -> int:
-    """The cores that this process may run on."""
+def affinity() -> list[int]:
+    """The numbers of the CPUs that this process may run on."""
     found = getattr(os, "sched_getaffinity", None)
-    return len(found(0)) if found else os.cpu_count() or 1
+    return sorted(found(0)) if found else list(range(os.cpu_count() or 1))
 
 
 def _is_x86() -> bool:
