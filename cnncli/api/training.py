@@ -28,7 +28,7 @@ from cnncli.training.runs import past_runs
 if TYPE_CHECKING:
     from cnncli.datasets.dataset import Dataset
     from cnncli.training.loop.forecast import Forecast
-    from cnncli.training.loop.session import Fitting, Plan
+    from cnncli.training.loop.session import Fitting, Plan, Supervision
 
 PathLike = str | os.PathLike[str]
 
@@ -126,8 +126,11 @@ def train_spec(
     run: Path | None = None,
     weights: Path | None = None,
     output: Path | None = None,
+    supervision: "Supervision | None" = None,
 ) -> Run:
-    """Train a spec, or resume `run`, which has this spec. `weights`: the model file to start from."""
+    """Train a spec, or resume `run`, which has this spec. `weights`: the model file to start from. `supervision`: of a
+    search, which may raise PrunedRun.
+    """
     with begun(spec, around) as (settled, plan, dataset, threads, _):
         from cnncli.kernels.jit import compilations
         from cnncli.training.loop.session import RunOptions, train
@@ -137,9 +140,8 @@ def train_spec(
             lambda made: around.on_event(Progress(f"compiling kernels … {made.name} is ready"))
         )
         with heard:
-            result = train(
-                plan, dataset, RunOptions(run, weights, output, fitting(spec, run, weights)), threads, around.on_event
-            )
+            place = RunOptions(run, weights, output, fitting(spec, run, weights), supervision=supervision)
+            result = train(plan, dataset, place, threads, around.on_event)
         around.on_event(Ended(result.run, result.epoch, result.digest, result.test, settled.data))
         unjudged = why_unjudged(spec.fit.epochs, around.origin.get("spec_epochs"))
         path = Path(result.run)

@@ -10,8 +10,7 @@ from cnncli.spec.validation.checks import Figures
 from cnncli.spec.validation.declare import section_of
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Entry, Mapping, Place, Sequence, Tree, is_null, plain
-from cnncli.training.metrics.expectations import RESOURCES
-from cnncli.training.search.section import TUNED, TuneSection
+from cnncli.training.search.section import FIGURES, TUNED, TuneSection
 from cnncli.training.search.space import Choice, Numbers, Option, Parameter, flat, label
 
 RANGES = {"uniform": (2, 3), "log_uniform": (2, 2), "int": (2, 3), "log_int": (2, 2)}
@@ -79,7 +78,7 @@ def _check_settings(
 
 def check_objectives(tune: Declared, section: Mapping, figures: Figures, problems: Problems) -> None:
     """Check that objectives are figures of a run that are known without its test images."""
-    known = [*figures.each_epoch(), *RESOURCES]
+    known = [*figures.each_epoch(), *FIGURES]
     written = section.get("objectives")
     items = written.items if isinstance(written, Sequence) else ()
     for number, objective in enumerate(tune.settings.objectives):

@@ -15,7 +15,7 @@ from cnncli.datasets.images.brightness_stats import BrightnessStats
 from cnncli.datasets.load import load
 from cnncli.datasets.rescale import PerChannel, Rescale, image_scale
 from cnncli.datasets.section import DataSection
-from cnncli.errors import ChangedDataError, CnncliError, DivergedError, InterruptedRun, UsageError
+from cnncli.errors import ChangedDataError, CnncliError, DivergedError, InterruptedRun, PrunedRun, UsageError
 from cnncli.graph.matching import By
 from cnncli.graph.model import Model, lower
 from cnncli.graph.network import Network
@@ -26,7 +26,7 @@ from cnncli.system import atomic
 from cnncli.system.memory import limit
 from cnncli.training import class_weight
 from cnncli.training.decisions.decision import KEY
-from cnncli.training.events import Event, Notice, WeightsLoaded
+from cnncli.training.events import EpochDone, Event, Notice, WeightsLoaded
 from cnncli.training.loop.interruption import Interruption
 from cnncli.training.loop.loop import Job, Trainer, prepare
 from cnncli.training.loop.resumption import restore
@@ -91,6 +91,16 @@ class Fitting:
 
 
 @dataclass(frozen=True)
+class Supervision:
+    """A search's part in a training. `begins(run)`: called once the run can be resumed. `gives_up(figures)`: called
+    after each epoch, when it is saved; returns why the training is pruned, or "" if it goes on.
+    """
+
+    begins: Callable[[Path], None]
+    gives_up: Callable[[Mapping[str, float]], str]
+
+
+@dataclass(frozen=True)
 class RunOptions:
     """Start and output of a training.
 
@@ -103,6 +113,7 @@ class RunOptions:
     output: Path | None = None
     fitting: Fitting | None = None
     listed: bool = True
+    supervision: Supervision | None = None
 
 
 @dataclass(frozen=True)
@@ -187,10 +198,11 @@ def train(
 ) -> Result:
     """Train, and evaluate the final weights on the test split. `interrupted_by`: by default signals.
 
-    Raises DivergedError, InterruptedRun, and CnncliError if something can't be read or written or does not match.
-    Nothing is written before all checks pass; a run that could not start leaves no files.
+    Raises DivergedError, InterruptedRun, PrunedRun, and CnncliError if something can't be read or written or does not
+    match. Nothing is written before all checks pass; a run that could not start leaves no files.
     """
     with interrupted_by or Interruption() as interruption:
+        report = _supervised(report, place.supervision)
         network = ready(plan, dataset, place, threads, report)
         run = reopen(place.resume) if place.resume else new_run(plan, dataset, place.output, threads)
         run.listed = place.listed
@@ -199,6 +211,8 @@ def train(
             trainer = Trainer(network, job_of(plan, dataset), run, report, interruption)
             del network  # every phase has its own
             _begin(trainer, plan, resumed=place.resume is not None)
+            if place.supervision:
+                place.supervision.begins(run.path)
             epoch = trainer.train()
             history = trainer.state.history
             best = _load(trainer.network, run.best)
@@ -223,10 +237,21 @@ def train(
     return Result(run.shown, epoch, best.digest, figures, test)
 
 
+def _supervised(report: Callable[[Event], None], supervision: Supervision | None) -> Callable[[Event], None]:
+    """`report`, which raises PrunedRun after an epoch with which the supervision gives up."""
+
+    def judged(event: Event) -> None:
+        report(event)
+        if supervision and isinstance(event, EpochDone) and (why := supervision.gives_up(event.figures)):
+            raise PrunedRun(why)
+
+    return judged if supervision else report
+
+
 def _give_up(run: Run, error: BaseException, interruption: Interruption) -> None:
     """Record, if possible, how an unfinished run ended."""
-    interrupted = isinstance(error, InterruptedRun | KeyboardInterrupt)
-    state = "interrupted" if interrupted else "diverged" if isinstance(error, DivergedError) else "failed"
+    kinds = {"interrupted": InterruptedRun | KeyboardInterrupt, "diverged": DivergedError, "pruned": PrunedRun}
+    state = next((name for name, kind in kinds.items() if isinstance(error, kind)), "failed")
     if interruption.resume:
         with suppress(CnncliError):
             run.conclude({"state": state, "reason": str(error)})

@@ -7,12 +7,11 @@ from typing import Annotated, Literal
 from cnncli.layers.declarations.declaration import Declaration, Nested
 from cnncli.layers.declarations.field_types import Integer
 from cnncli.layers.declarations.list_types import ListOf
-from cnncli.training.metrics.expectations import RESOURCES
 from cnncli.training.search.space import Parameter
 
 Direction = Literal["minimize", "maximize"]
-MORE_IS_BETTER = ("images_per_second",)
-"""Of what can be an objective besides metrics."""
+FIGURES = ("epoch_seconds", "parameters")
+"""What can be an objective besides metrics: the median of the seconds of an epoch, and the number of parameters."""
 TUNED = ("data", "model", "compile", "fit")
 """Sections whose keys can be parameters."""
 
@@ -21,8 +20,7 @@ class Objective(Declaration):
     """What a trial is judged by."""
 
     metric: str
-    """A metric of validation, such as val_accuracy, with the weights of the best epoch; or a figure that `expect` can
-    name, such as parameters or epoch_seconds."""
+    """A metric such as val_accuracy, with the weights of the best epoch; parameters; or epoch_seconds."""
     direction: Literal["auto", "minimize", "maximize"] = "auto"
 
 
@@ -67,7 +65,4 @@ def direction_of(objective: Objective, better: Mapping[str, str]) -> Direction:
     """The direction of an objective. `better`: "min" or "max" of metrics without prefix; "min" for those missing."""
     if objective.direction != "auto":
         return objective.direction
-    name = objective.metric
-    if name in RESOURCES:
-        return "maximize" if name in MORE_IS_BETTER else "minimize"
-    return "maximize" if better.get(name.removeprefix("val_")) == "max" else "minimize"
+    return "maximize" if better.get(objective.metric.removeprefix("val_")) == "max" else "minimize"

@@ -126,3 +126,23 @@ def described(parameters: Sequence[Parameter]) -> list[Any]:
         else:
             found.append([parameter.path, [[one.value, described(one.parameters)] for one in parameter.options]])
     return found
+
+
+def short_names(parameters: Sequence[Parameter]) -> dict[str, str]:
+    """The shortest ends of the names of parameters that tell them apart."""
+    names = [parameter.name for parameter in flat(parameters)]
+    return {name: _shortest(name, [other for other in names if other != name]) for name in names}
+
+
+def _shortest(name: str, others: Sequence[str]) -> str:
+    parts = name.split(".")
+    for count in range(1, len(parts)):
+        end = ".".join(parts[-count:])
+        if not any(other.endswith(f".{end}") for other in others):
+            return end
+    return name
+
+
+def shown(value: Any) -> str:
+    """A value for people."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
