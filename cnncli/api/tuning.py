@@ -211,11 +211,13 @@ class _Worker:
     def _train(self, trial: Any, made: list[str], before: str | None) -> list[float]:
         """Train a trial, or go on with its run, and return the values of the objectives."""
         from cnncli.training.loop.session import Supervision
+        from cnncli.training.search.study import EPOCH, FIRST
 
         tuning = self.tuning
         metrics = tuning.search.metrics
         pruned = len(metrics) == 1
-        path = None if before is None or not (Path(before) / past_runs.MODEL_FILES[1]).is_file() else Path(before)
+        first = trial.user_attrs.get(FIRST, trial.number)
+        path = self._left(first, before)
 
         def begins(run: Path) -> None:
             self._describe(trial, run)
@@ -224,6 +226,8 @@ class _Worker:
 
         def report(figures: Mapping[str, Any]) -> bool:
             value, epoch = figures.get(metrics[0]), figures.get("epoch")
+            if not pruned:
+                trial.set_user_attr(EPOCH, epoch)
             if not pruned or not isinstance(value, int | float) or not isinstance(epoch, int) or not isfinite(value):
                 return False
             trial.report(value, epoch)
@@ -234,13 +238,20 @@ class _Worker:
                 os.kill(os.getpid(), signal.SIGINT)
             if not report(figures):
                 return ""
-            return f"given up after epoch {figures['epoch']}: other trials are better by then"
+            return f"pruned after epoch {figures['epoch']}: other trials were better by then"
 
         spec = load(tuning.source, [*tuning.overrides, *made]) if path is None else resumed_spec(path, None, None)
-        origin = {"study": tuning.name, "trial": trial.number, "spec_epochs": spec.fit.epochs}
+        origin = {"study": tuning.name, "trial": first, "spec_epochs": spec.fit.epochs}
         around = Surroundings(self.threads, self.offline, ignore, origin)
         run = train_spec(spec, around, run=path, supervision=Supervision(begins, gives_up))
         return values_of(metrics, run.figures, run.history, spec)
+
+    def _left(self, first: int, before: str | None) -> Path | None:
+        """The run that an earlier process began for the trial, if it is here and can be resumed."""
+        if before is None or not (Path(before) / past_runs.MODEL_FILES[1]).is_file():
+            return None
+        known = past_runs.environment(Path(before))  # on another machine, another trial's run may have its path
+        return Path(before) if (known.get("study"), known.get("trial")) == (self.tuning.name, first) else None
 
     def _describe(self, trial: Any, run: Path) -> None:
         """Tell the study of the run, and the run of the study."""

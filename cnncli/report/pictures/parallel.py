@@ -1,9 +1,8 @@
 """Parallel coordinates: lines across vertical scales."""
 
-from itertools import pairwise
 from typing import Literal
 
-from cnncli.report.pictures.drawing import Drawing, Item, Label, Path, Point, shortened, text_width, wrapped
+from cnncli.report.pictures.drawing import Drawing, Item, Label, Path, shortened, text_width, wrapped
 from cnncli.report.pictures.figures import WIDTH, ParallelCoordinates, Strand
 from cnncli.report.pictures.parts import EDGE, SMALL, TITLE, add_note, add_title
 
@@ -21,8 +20,7 @@ def draw_parallel(figure: ParallelCoordinates) -> Drawing:
     items: list[Item] = []
     top = add_title(items, shortened(figure.title, width - 2 * EDGE, TITLE, bold=True), EDGE) + SMALL * 1.8
     places = [left + number * distance for number in range(len(figure.scales))]
-    for strand in figure.strands:
-        items += _strand(strand, places, top)
+    items += [_strand(strand, places, top) for strand in figure.strands]
     for x, scale in zip(places, figure.scales, strict=True):
         items.append(Path([(x, top), (x, top + HEIGHT)], "muted", 1))
         anchor: Literal["start", "middle"] = "start" if x == places[0] else "middle"
@@ -39,12 +37,9 @@ def draw_parallel(figure: ParallelCoordinates) -> Drawing:
     return Drawing(width, bottom + EDGE, items, figure.title, figure.note)
 
 
-def _strand(strand: Strand, places: list[float], top: float) -> list[Item]:
-    """The parts of a line between neighbouring scales that it has a height of."""
-    points: list[Point | None] = [
-        None if height is None else (x, top + HEIGHT * (1 - height))
-        for x, height in zip(places, strand.heights, strict=True)
-    ]
+def _strand(strand: Strand, places: list[float], top: float) -> Item:
+    """The line through the scales that it has a height of."""
+    heights = zip(places, strand.heights, strict=True)
+    points = [(x, top + HEIGHT * (1 - height)) for x, height in heights if height is not None]
     role, width = ("series-2", 2.5) if strand.strong else ("series-1", 0.8)
-    parts = [[a, b] for a, b in pairwise(points) if a is not None and b is not None]
-    return [Path(part, role, width, tip=strand.tip) for part in parts]
+    return Path(points, role, width, tip=strand.tip)

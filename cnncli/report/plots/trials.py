@@ -18,7 +18,9 @@ Height = Callable[[Any], float | None]
 
 
 def parallel_coordinates(found: Found) -> ParallelCoordinates:
-    """A scale for each parameter and objective, a line for each complete trial; the best stand out."""
+    """A scale for each parameter and objective, a line for each complete trial; the best, or the Pareto front, stand
+    out.
+    """
     search, ordered = found.search, found.ordered[::-1]
     names = short_names(search.parameters)
     parameters = list(flat(search.parameters))
@@ -31,14 +33,16 @@ def parallel_coordinates(found: Found) -> ParallelCoordinates:
         ticks, height = _of_values([trial.values[number] for trial in ordered])
         scales.append(Scale(metric, ticks))
         heights.append(height)
-    first = len(ordered) - max(1, round(BEST * len(ordered)))
+    count = max(1, round(BEST * len(ordered)))
+    wide = found.best if len(search.metrics) > 1 else [trial.number for trial in ordered[-count:]]
+    best = "the best" if count == 1 else f"the best {count}"
+    what = "the Pareto front" if len(search.metrics) > 1 else f"{best} by {search.metrics[0]}"
+    lines = sorted(ordered, key=lambda trial: trial.number in wide)
     strands = [
-        Strand(_heights(trial, parameters, heights), _tip(trial, search, names), rank >= first)
-        for rank, trial in enumerate(ordered)
+        Strand(_heights(trial, parameters, heights), _tip(trial, search, names), trial.number in wide)
+        for trial in lines
     ]
-    strong = len(ordered) - first
-    what = "the best" if strong == 1 else f"the best {strong}"
-    note = f"{len(ordered)} complete trials; wide: {what} by {search.metrics[0]}"
+    note = f"{len(ordered)} complete trials; wide: {what}"
     return ParallelCoordinates(f"Trials of {found.name}", scales, strands, note)
 
 

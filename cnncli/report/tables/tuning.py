@@ -65,10 +65,10 @@ def _live(found: Found, seconds: float) -> list[str]:
 
 def _line(search: Search, trial: TrialFacts) -> str:
     """A trial that has ended."""
-    values = [f"{metric} {figure(value)}" for metric, value in zip(search.metrics, trial.values, strict=False)]
+    values = [f"{metric} {_value(value)}" for metric, value in zip(search.metrics, trial.values, strict=False)]
     names = space.short_names(search.parameters)
     params = [f"{names.get(name, name)} {space.shown(value)}" for name, value in trial.params.items()]
-    state = "" if trial.state == "complete" else f"{trial.state}: {trial.reason}" if trial.reason else trial.state
+    state = "" if trial.state == "complete" else trial.reason or trial.state
     return "  ".join([f"trial {trial.number}", *filter(None, [*values, state]), ", ".join(params)])
 
 
@@ -80,8 +80,13 @@ def _table(file: TextIO, title: str, search: Search, trials: Sequence[TrialFacts
     print_table(console_on(file), title, heads, rows, {1})
 
 
+def _value(value: float) -> str:
+    """The value of an objective; parameters are counted."""
+    return f"{value:,.0f}" if value >= 10 and value.is_integer() else figure(value)
+
+
 def _row(search: Search, trial: TrialFacts, used: Sequence[str], best: set[int]) -> list[str]:
-    values = [figure(value) for value in trial.values]
+    values = [_value(value) for value in trial.values]
     if not values:
         values = [figure(trial.last) if trial.last is not None else "", *[""] * (len(search.metrics) - 1)]
     state = "best" if trial.number in best else "known" if trial.known else trial.state

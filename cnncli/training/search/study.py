@@ -28,9 +28,10 @@ HEARTBEAT, GRACE = 10, 60
 MOST_RETRIES = 3
 ABOUT = "cnncli"
 """The attribute of a study that tells which search it is."""
-AGAIN, SURPLUS, KNOWN, RUN, REASON, WORKER = "again", "surplus", "known", "run", "reason", "worker"
-"""Attributes of trials: the number of the trial that this one repeats; one too many; a run from before the search; its
-run directory; why it ended early; the process.
+AGAIN, FIRST, SURPLUS, KNOWN = "again", "first", "surplus", "known"
+RUN, REASON, WORKER, EPOCH = "run", "reason", "worker", "epoch"
+"""Attributes of trials: the number of the trial that this one repeats, and of the first of these; one too many; a run
+from before the search; its run directory; why it ended early; the process; the last epoch, with several objectives.
 """
 STATES = {
     TrialState.COMPLETE: "complete",
@@ -112,15 +113,15 @@ def _storage(url: str) -> Any:
 
 
 class _Seeded(BaseSampler):  # type: ignore[misc]
-    """A new sampler for every trial, seeded by the trial's number: a study that goes on draws what it would have drawn
-    without a break, and several workers draw different values.
+    """A new sampler for every trial, seeded by how many trials there are before it: a study that goes on draws what it
+    would have drawn without a break, and several workers draw different values.
     """
 
     def __init__(self, made: Callable[[int], Any], seed: int) -> None:
         self.made, self.seed, self.inner = made, seed, made(seed)
 
     def before_trial(self, study: Any, trial: FrozenTrial) -> None:
-        self.inner = self.made((self.seed * 1_000_003 + trial.number) % 2**32)
+        self.inner = self.made((self.seed * 1_000_003 + _rank(study, trial.number)) % 2**32)
         self.inner.before_trial(study, trial)
 
     def infer_relative_search_space(self, study: Any, trial: FrozenTrial) -> Any:
@@ -146,7 +147,8 @@ _SAMPLERS: Mapping[str, Callable[[int], Any]] = {
 
 def _pruner(name: str, epochs: int) -> Any:
     if name == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, epochs // 10))
+        spared = 1 + max(1, epochs // 10)
+        return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=spared)
     if name == "hyperband":
         return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=max(1, epochs))
     return optuna.pruners.NopPruner()
@@ -210,7 +212,7 @@ def repeat(study: Any, trial: FrozenTrial) -> None:
             state=TrialState.WAITING,
             params=trial.params,
             distributions=trial.distributions,
-            user_attrs={**kept, AGAIN: trial.number, "tries": tries + 1},
+            user_attrs={FIRST: trial.number, **kept, AGAIN: trial.number, "tries": tries + 1},
         )
     )
 
@@ -245,6 +247,10 @@ def counted(study: Any) -> list[FrozenTrial]:
     ]
 
 
+def _rank(study: Any, number: int) -> int:
+    return sum(trial.number < number for trial in counted(study))
+
+
 def is_surplus(study: Any, number: int, most: int) -> bool:
     """Whether a trial is beyond the number of trials, because several workers began one at once."""
     before = [trial for trial in counted(study) if trial.number < number and trial.state != TrialState.WAITING]
@@ -274,7 +280,7 @@ def facts(study: Any, search: Search) -> list[TrialFacts]:
         known = bool(trial.user_attrs.get(KNOWN))
         if trial.number not in numbers and not known:
             continue
-        epoch = trial.last_step or 0
+        epoch = trial.last_step or int(trial.user_attrs.get(EPOCH, 0))
         found.append(
             TrialFacts(
                 trial.number,
