@@ -37,6 +37,7 @@ PAGES = (
                 "specs",
             ),
             "training",
+            "tuning",
         )
     ),
 )

@@ -124,7 +124,7 @@ class Tuning:
         from cnncli.training.search.study import bury_silent, grid_is_done, open_trials
 
         worker = _Worker(self, study, threads, offline)
-        while True:
+        while worker.is_wanted:
             some, running = open_trials(study, self.search.settings.trials)
             if some and not grid_is_done(study, self.search):
                 worker.trial()
@@ -167,6 +167,11 @@ class _Worker:
         self.tuning, self.study, self.threads, self.offline = tuning, study, threads, offline
         self.failures = 0
         self.parent = os.getppid()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the process that began it is still there."""
+        return os.getppid() == self.parent
 
     def trial(self) -> None:
         """Train the next trial."""
@@ -234,7 +239,7 @@ class _Worker:
             return bool(trial.should_prune())
 
         def gives_up(figures: Mapping[str, float]) -> str:
-            if os.getppid() != self.parent:
+            if not self.is_wanted:
                 os.kill(os.getpid(), signal.SIGINT)
             if not report(figures):
                 return ""

@@ -130,16 +130,16 @@ class Sheet:
 
 
 class Scale(NamedTuple):
-    """A vertical axis: its name, and texts at heights from 0 to 1."""
+    """A vertical axis from 0 to 1: its name, and texts at heights, which may be a little below 0."""
 
     name: str
     ticks: Sequence[tuple[float, str]]
 
 
 class Strand(NamedTuple):
-    """A line across scales, at a height of each (None: it leaves that scale out). `strong`: it stands out."""
+    """A line across scales, at a height of each. `strong`: it stands out."""
 
-    heights: Sequence[float | None]
+    heights: Sequence[float]
     tip: str = ""
     strong: bool = False
 

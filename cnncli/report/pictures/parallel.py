@@ -33,13 +33,13 @@ def draw_parallel(figure: ParallelCoordinates) -> Drawing:
             items.append(Path([(x - 4, y), (x, y)], "muted", 1))
             shown = shortened(text, distance * 0.7, SMALL)
             items.append(Label(x - 7, y + SMALL / 3, shown, SMALL, "muted", "end", tip=text))
-    bottom = add_note(items, wrapped(figure.note, width - 2 * EDGE, SMALL), top + HEIGHT + 14)
+    lowest = min((height for scale in figure.scales for height, _ in scale.ticks), default=0.0)
+    bottom = add_note(items, wrapped(figure.note, width - 2 * EDGE, SMALL), top + HEIGHT * (1 - min(0.0, lowest)) + 14)
     return Drawing(width, bottom + EDGE, items, figure.title, figure.note)
 
 
 def _strand(strand: Strand, places: list[float], top: float) -> Item:
-    """The line through the scales that it has a height of."""
-    heights = zip(places, strand.heights, strict=True)
-    points = [(x, top + HEIGHT * (1 - height)) for x, height in heights if height is not None]
+    """The line of a strand."""
+    points = [(x, top + HEIGHT * (1 - height)) for x, height in zip(places, strand.heights, strict=True)]
     role, width = ("series-2", 2.5) if strand.strong else ("series-1", 0.8)
     return Path(points, role, width, tip=strand.tip)

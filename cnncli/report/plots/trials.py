@@ -14,7 +14,9 @@ from cnncli.training.search.trials import Found, TrialFacts
 BEST = 0.1
 """The share of trials that stand out."""
 TICKS = 6
-Height = Callable[[Any], float | None]
+NONE = -0.1
+"""The height of a trial that does not have the parameter."""
+Height = Callable[[Any], float]
 
 
 def parallel_coordinates(found: Found) -> ParallelCoordinates:
@@ -27,6 +29,8 @@ def parallel_coordinates(found: Found) -> ParallelCoordinates:
     scales, heights = [], []
     for parameter in parameters:
         ticks, height = _of_choice(parameter) if isinstance(parameter, Choice) else _of_numbers(parameter)
+        if any(parameter.name not in trial.params for trial in ordered):
+            ticks = [*ticks, (NONE, "none")]
         scales.append(Scale(names[parameter.name], ticks))
         heights.append(height)
     for number, metric in enumerate(search.metrics):
@@ -46,9 +50,9 @@ def parallel_coordinates(found: Found) -> ParallelCoordinates:
     return ParallelCoordinates(f"Trials of {found.name}", scales, strands, note)
 
 
-def _heights(trial: TrialFacts, parameters: Sequence[Parameter], heights: Sequence[Height]) -> list[float | None]:
+def _heights(trial: TrialFacts, parameters: Sequence[Parameter], heights: Sequence[Height]) -> list[float]:
     values = [*(trial.params.get(parameter.name) for parameter in parameters), *trial.values]
-    return [None if value is None else height(value) for value, height in zip(values, heights, strict=True)]
+    return [NONE if value is None else height(value) for value, height in zip(values, heights, strict=True)]
 
 
 def _tip(trial: TrialFacts, search: Search, names: dict[str, str]) -> str:
@@ -86,7 +90,7 @@ def _of_values(values: Sequence[float]) -> tuple[list[tuple[float, str]], Height
 def _of_choice(parameter: Choice) -> tuple[list[tuple[float, str]], Height]:
     labels = [option.label for option in parameter.options]
     places = {label: (number + 0.5) / len(labels) for number, label in enumerate(labels)}
-    return [(place, label) for label, place in places.items()], places.get
+    return [(place, label) for label, place in places.items()], places.__getitem__
 
 
 def _apart(ticks: list[tuple[float, str]]) -> list[tuple[float, str]]:
