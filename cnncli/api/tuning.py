@@ -199,7 +199,7 @@ class _Worker:
         try:
             values = self._train(trial, settings(made), trial.user_attrs.get(RUN))
         except InterruptedRun:
-            repeat(self.study, self.study.get_trials(deepcopy=False)[trial.number])
+            repeat(self.study, self.study.get_trials(deepcopy=False)[trial.number], died=False)
             raise
         except (PrunedRun, DivergedError) as error:
             trial.set_user_attr(REASON, str(error))

@@ -145,6 +145,16 @@ def test_a_worker_that_died_loses_its_trial_and_nothing_else(trainings):
     assert [trial.number for trial in found.trials] == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_trial_with_which_every_worker_dies_is_given_up(trainings):
+    from cnncli.training.search.study import bury, this_worker
+
+    tuning, opened = study_of("tune.trials=1")
+    for _ in range(4):
+        opened.ask().set_user_attr("worker", this_worker())
+        bury(opened, this_worker())
+    assert [(trial.number, trial.state) for trial in tuning.found(opened).trials] == [(3, "failed")]
+
+
 def test_a_diverged_trial_counts_as_pruned_and_a_failed_one_ends_nothing(trainings):
     trainings.ends = {1: DivergedError("the loss is nan"), 3: CnncliError("no room")}
     found = worked()

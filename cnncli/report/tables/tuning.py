@@ -1,8 +1,12 @@
 """The trials of a search: a table that follows it, and one at its end."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from io import StringIO
+from itertools import accumulate
 from typing import Any, Self, TextIO
+
+from rich.cells import cell_len
 
 from cnncli.escaping import one_line
 from cnncli.report.terminal.console import console_on, print_table
@@ -36,7 +40,7 @@ class LiveTrials:
 
     def __call__(self, found: Found, seconds: float) -> None:
         if self.region:
-            lines = _live(found, seconds)
+            lines = _live(found, seconds, self.region.width)[: shutil.get_terminal_size().lines - 1]
             self.region.show([line[: self.region.width] for line in lines])
             return
         ended = {trial.number: trial for trial in found.trials if trial.state in ENDED and not trial.known}
@@ -49,7 +53,7 @@ class LiveTrials:
         self.told = set(ended)
 
 
-def _live(found: Found, seconds: float) -> list[str]:
+def _live(found: Found, seconds: float, width: int) -> list[str]:
     """A line on the whole study, then the running trials and the best ones."""
     states = [trial.state for trial in found.trials if not trial.known]
     ended = sum(state in ENDED for state in states)
@@ -59,7 +63,7 @@ def _live(found: Found, seconds: float) -> list[str]:
     running = [trial for trial in found.trials if trial.state == "running"]
     complete = found.ordered[: max(0, MOST_SHOWN - len(running))]
     file = StringIO()
-    _table(file, "", found.search, [*running, *complete], set(found.best))
+    _table(console_on(file), "", found.search, [*running, *complete], set(found.best), width=width)
     return [f"{found.name}: {' · '.join(whole)}", *(shown(line) for line in file.getvalue().rstrip().split("\n"))]
 
 
@@ -72,12 +76,22 @@ def _line(search: Search, trial: TrialFacts) -> str:
     return "  ".join([f"trial {trial.number}", *filter(None, [*values, state]), ", ".join(params)])
 
 
-def _table(file: TextIO, title: str, search: Search, trials: Sequence[TrialFacts], best: set[int]) -> None:
+def _table(
+    console: Any, title: str, search: Search, trials: Sequence[TrialFacts], best: set[int], *, width: int | None = None
+) -> None:
+    """A row for each trial; `width`: of a table that leaves out parameters for which there is no room."""
     names = space.short_names(search.parameters)
     used = [name for name in names if any(name in trial.params for trial in trials)]
     heads = ["trial", "state", "epoch", *search.metrics, *(names[name] for name in used)]
     rows = [_row(search, trial, used, best) for trial in trials]
-    print_table(console_on(file), title, heads, rows, {1})
+    shown_columns = len(heads) if width is None else _columns([heads, *rows], width)
+    print_table(console, title, heads[:shown_columns], [row[:shown_columns] for row in rows], {1})
+
+
+def _columns(rows: Sequence[Sequence[str]], width: int) -> int:
+    """How many columns of a table have room."""
+    ends = list(accumulate((max(map(cell_len, column)) + 3 for column in zip(*rows, strict=True)), initial=1))
+    return max(count for count, end in enumerate(ends) if end <= width or count <= 1)
 
 
 def _value(value: float) -> str:
@@ -100,11 +114,11 @@ def print_found(found: Found, file: TextIO) -> None:
     if len(search.metrics) > 1:
         front = [trial for trial in ordered if trial.number in found.best]
         title = f"Pareto front of {found.name}: {len(front)} of {len(ordered)} complete trials"
-        _table(file, title, search, front, set())
+        _table(console, title, search, front, set())
     elif ordered:
         listed = ordered[:MOST_LISTED]
         more = f": the best {len(listed)} of {len(ordered)}" if len(listed) < len(ordered) else ""
-        _table(file, f"Trials of {found.name}{more}", search, listed, set(found.best))
+        _table(console, f"Trials of {found.name}{more}", search, listed, set(found.best))
     _print_importance(console, search, found.importance)
     _print_others(console, found.trials)
 

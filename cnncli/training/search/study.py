@@ -29,9 +29,10 @@ MOST_RETRIES = 3
 ABOUT = "cnncli"
 """The attribute of a study that tells which search it is."""
 AGAIN, FIRST, SURPLUS, KNOWN = "again", "first", "surplus", "known"
-RUN, REASON, WORKER, EPOCH = "run", "reason", "worker", "epoch"
+RUN, REASON, WORKER, EPOCH, DEATHS = "run", "reason", "worker", "epoch", "deaths"
 """Attributes of trials: the number of the trial that this one repeats, and of the first of these; one too many; a run
-from before the search; its run directory; why it ended early; the process; the last epoch, with several objectives.
+from before the search; its run directory; why it ended early; the process; the last epoch, with several objectives;
+how many processes have died with it.
 """
 STATES = {
     TrialState.COMPLETE: "complete",
@@ -201,10 +202,12 @@ def fits(parameter: Parameter, value: Any) -> bool:
     return bool(distribution(parameter)._contains(value))
 
 
-def repeat(study: Any, trial: FrozenTrial) -> None:
-    """Let another trial go on with the run of one that has ended without a result."""
-    tries = int(trial.user_attrs.get("tries", 1))
-    if tries > MOST_RETRIES:
+def repeat(study: Any, trial: FrozenTrial, *, died: bool = True) -> None:
+    """Let another trial go on with the run of one that has ended without a result. `died`: its process has, which may
+    be the trial's fault.
+    """
+    deaths = int(trial.user_attrs.get(DEATHS, 0)) + died
+    if deaths > MOST_RETRIES:
         return
     kept = {key: value for key, value in trial.user_attrs.items() if key not in (WORKER, REASON)}
     study.add_trial(
@@ -212,7 +215,7 @@ def repeat(study: Any, trial: FrozenTrial) -> None:
             state=TrialState.WAITING,
             params=trial.params,
             distributions=trial.distributions,
-            user_attrs={FIRST: trial.number, **kept, AGAIN: trial.number, "tries": tries + 1},
+            user_attrs={FIRST: trial.number, **kept, AGAIN: trial.number, DEATHS: deaths},
         )
     )
 
