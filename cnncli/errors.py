@@ -100,6 +100,10 @@ class ChangedDataError(CnncliError):
     """A lazily read file was modified during the run."""
 
 
+class PrunedRun(CnncliError):
+    """A search gave up a training whose metrics are worse than those of others; its state is saved."""
+
+
 class InterruptedRun(CnncliError):
     """A signal ended the run after its state was saved."""
 

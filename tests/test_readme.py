@@ -39,6 +39,7 @@ PAGES = (
                 "specs",
             ),
             "training",
+            "tuning",
         )
     ),
 )

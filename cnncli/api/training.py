@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from cnncli.training.distributed.group import Group
     from cnncli.training.loop.forecast import Forecast
     from cnncli.training.loop.overfitting import Verdict
-    from cnncli.training.loop.session import Fitting, Plan
+    from cnncli.training.loop.session import Fitting, Plan, Supervision
 
 PathLike = str | os.PathLike[str]
 LIMITS = ("max_steps", "max_time")
@@ -142,8 +142,11 @@ def train_spec(
     run: Path | None = None,
     weights: Path | None = None,
     output: Path | None = None,
+    supervision: "Supervision | None" = None,
 ) -> Run:
-    """Train a spec, or resume `run`, which has this spec. `weights`: the model file to start from."""
+    """Train a spec, or resume `run`, which has this spec. `weights`: the model file to start from. `supervision`: of a
+    search, which may raise PrunedRun.
+    """
     with begun(spec, around) as (settled, plan, dataset, threads, _):
         from cnncli.kernels.jit import compilations
         from cnncli.training.loop.session import RunOptions, train
@@ -155,7 +158,7 @@ def train_spec(
         processes = group()
         with logged(spec.fit.loggers if processes.first else (), around.on_event) as tell:
             with heard:
-                place = RunOptions(run, weights, output, fitting(spec, run, weights))
+                place = RunOptions(run, weights, output, fitting(spec, run, weights), supervision=supervision)
                 result = train(plan, dataset, place, threads, tell, group=processes)
             pictures = partial(_pictures, Path(result.run))
             tell(Ended(result.run, result.epoch, result.digest, result.test, settled.data, pictures))

@@ -29,6 +29,7 @@ COMMANDS = {
     "init": ("cnncli.cli.commands.init", "Create a starter spec, from a template or from your images."),
     "import": ("cnncli.cli.commands.import_model", "Import a network of Keras, ONNX or PyTorch with its weights."),
     "train": ("cnncli.cli.commands.train", "Train the model of a spec."),
+    "tune": ("cnncli.cli.commands.tune", "Search for good values of a spec's keys."),
     "lr-find": ("cnncli.cli.commands.lr_find", "Find a learning rate."),
     "evaluate": ("cnncli.cli.commands.evaluate", "Evaluate a trained model on test data."),
     "calibrate": ("cnncli.cli.commands.calibrate", "Make probabilities honest, and choose decision thresholds."),
@@ -56,7 +57,7 @@ COMMANDS = {
 }
 """Command name → module with its `command`, and its one-line summary."""
 GROUPS = {
-    "Train": ("init", "import", "lr-find", "train", "evaluate", "calibrate", "predict", "export", "serve"),
+    "Train": ("init", "import", "lr-find", "tune", "train", "evaluate", "calibrate", "predict", "export", "serve"),
     "Look": ("check", "summary", "plot", "explain", "runs", "compare", "report"),
     "Data": ("datasets",),
     "Learn": ("layers", "schema"),

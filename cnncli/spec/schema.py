@@ -15,6 +15,7 @@ from cnncli.spec.blocks.signatures import NAME as BLOCK_NAME
 from cnncli.spec.blocks.signatures import PARAMETER
 from cnncli.spec.validation.messages import REGISTRIES
 from cnncli.spec.validation.sections import REQUIRED, SECTIONS, Head, ModelSection
+from cnncli.spec.validation.tuning import RANGES
 from cnncli.training.metrics.expectations import CONDITION
 from cnncli.version import __version__
 
@@ -40,6 +41,7 @@ def schema() -> dict[str, Any]:
             "compile": sections["compile"],
             "fit": sections["fit"],
             "expect": _expect(),
+            "tune": _tune(sections["tune"]),
         },
         "required": list(REQUIRED),
         "additionalProperties": False,
@@ -130,6 +132,13 @@ def _expect() -> dict[str, Any]:
         "type": ["object", "null"],
         "additionalProperties": {"type": "string", "pattern": f"^{CONDITION}$"},
     }
+
+
+def _tune(section: Schema) -> dict[str, Any]:
+    """The settings, and parameters under keys with dots."""
+    numbers = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 3}
+    ranges = one_of_keys({**dict.fromkeys(RANGES, numbers), "choice": {"type": "array", "minItems": 1}})
+    return {**section, "type": ["object", "null"], "patternProperties": {r"\.": ranges}}
 
 
 def _with_values(properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from cnncli.spec.yaml.tree import Place
 from cnncli.system.files import open_regular
 from cnncli.training.metrics.expectations import Expectation
 from cnncli.training.phases import Phase, Unfreezing, phases
+from cnncli.training.search.section import Search
 from cnncli.training.sections import CompileSection, FitSection
 
 
@@ -26,7 +27,8 @@ from cnncli.training.sections import CompileSection, FitSection
 class Spec:
     """A validated spec. `path` is its file, `warnings` are diagnostics, `notes` what was understood of the data's
     layout; none is compared. `weights`: the run or model file to start from, with its absolute path. `unfreezing`:
-    the layers of the model that are frozen at first.
+    the layers of the model that are frozen at first. `search`: the `tune` section, which only `cnncli tune` reads and
+    a run does not save.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Spec:
     notes: tuple[str, ...] = field(default=(), compare=False)
     weights: Pretrained | None = None
     unfreezing: Unfreezing | None = None
+    search: Search | None = field(default=None, compare=False)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -118,9 +121,8 @@ def _parse(
     stem = Path(filename).stem
     name = parts.name or (stem if is_plain_name(stem) else "model")
     sections = parts.data, parts.model, parts.compile, parts.fit, parts.expect
-    return Spec(
-        name, parts.seed, path, *sections, tuple(problems.warnings()), parts.notes, parts.weights, parts.unfreezing
-    )
+    more = parts.notes, parts.weights, parts.unfreezing, parts.search
+    return Spec(name, parts.seed, path, *sections, tuple(problems.warnings()), *more)
 
 
 def _text(path: Path) -> str:

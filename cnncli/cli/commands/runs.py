@@ -76,7 +76,7 @@ def list_all(
     """List past runs in this directory, or those of NAME, newest first.
 
     Shows the completed epochs, the validation metrics of the best one, the test metrics, and the state of a run that is
-    not finished: running, diverged, interrupted, failed or killed.
+    not finished: running, diverged, interrupted, pruned, failed or killed.
 
     Conditions compare keys with ==, !=, <, <=, > and >=, joined by and, or, not and parentheses. A key is a metric
     (val_loss, test_accuracy), a fact that --json shows (state, epochs, seed, tags, began), or a key of the spec

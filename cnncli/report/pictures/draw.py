@@ -18,8 +18,19 @@ from cnncli.report.pictures.drawing import (
     text_width,
     wrapped,
 )
-from cnncli.report.pictures.figures import BarChart, Figure, Heatmap, LineChart, Series, Sheet, Tile, whole_ticks
+from cnncli.report.pictures.figures import (
+    BarChart,
+    Figure,
+    Heatmap,
+    LineChart,
+    ParallelCoordinates,
+    Series,
+    Sheet,
+    Tile,
+    whole_ticks,
+)
 from cnncli.report.pictures.heatmap import draw_heatmap
+from cnncli.report.pictures.parallel import draw_parallel
 from cnncli.report.pictures.parts import EDGE, SMALL, TITLE, add_note, add_title
 from cnncli.report.pictures.theme import series
 
@@ -74,6 +85,7 @@ def _(figure: BarChart) -> Drawing:
 
 
 draw.register(Heatmap)(draw_heatmap)
+draw.register(ParallelCoordinates)(draw_parallel)
 
 
 @draw.register

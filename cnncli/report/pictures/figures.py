@@ -129,7 +129,32 @@ class Sheet:
     note: str = ""
 
 
-Figure = LineChart | BarChart | Heatmap | Sheet
+class Scale(NamedTuple):
+    """A vertical axis from 0 to 1: its name, and texts at heights, which may be a little below 0."""
+
+    name: str
+    ticks: Sequence[tuple[float, str]]
+
+
+class Strand(NamedTuple):
+    """A line across scales, at a height of each. `strong`: it stands out."""
+
+    heights: Sequence[float]
+    tip: str = ""
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class ParallelCoordinates:
+    """Lines across vertical scales side by side; the later ones are drawn above those before."""
+
+    title: str
+    scales: Sequence[Scale]
+    strands: Sequence[Strand]
+    note: str = ""
+
+
+Figure = LineChart | BarChart | Heatmap | ParallelCoordinates | Sheet
 
 
 def whole_ticks(ticks: Sequence[float], chart: LineChart) -> Sequence[float]:

@@ -6,6 +6,7 @@ from cnncli.datasets.section import DataSection
 from cnncli.layers.declarations.declaration import Declaration, Nested
 from cnncli.layers.declarations.field_types import Integer, Maybe, Number, String
 from cnncli.layers.declarations.list_types import ListOf
+from cnncli.training.search.section import TuneSection
 from cnncli.training.sections import CompileSection, FitSection
 
 
@@ -65,10 +66,15 @@ class ModelSection(Declaration):
     """Train the layers that `weights` does not have first, then all of them at a lower learning rate."""
 
 
-SECTIONS: dict[str, type[Declaration]] = {"data": DataSection, "compile": CompileSection, "fit": FitSection}
+SECTIONS: dict[str, type[Declaration]] = {
+    "data": DataSection,
+    "compile": CompileSection,
+    "fit": FitSection,
+    "tune": TuneSection,
+}
 REQUIRED = ("data", "model", "compile")
 MODEL_KEYS = (*ModelSection.fields, "blocks", "layers")
-TOP_KEYS = (*Head.fields, "data", "model", "compile", "fit", "expect")
+TOP_KEYS = (*Head.fields, "data", "model", "compile", "fit", "expect", "tune")
 KEYS_OF: dict[str, tuple[str, ...]] = {
     **{name: tuple(cls.fields) for name, cls in SECTIONS.items()},
     "model": MODEL_KEYS,

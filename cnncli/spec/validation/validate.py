@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from cnncli.datasets.describe import Description, describe
@@ -12,7 +13,7 @@ from cnncli.graph.model import Lowered, Model, Node
 from cnncli.layers.vocabulary import layers as known_layers
 from cnncli.ops.ir import Shape
 from cnncli.spec.blocks.expand import expand
-from cnncli.spec.validation import checks, messages, overrides, spec_warnings
+from cnncli.spec.validation import checks, messages, overrides, spec_warnings, tuning
 from cnncli.spec.validation.declare import (
     declared,
     expectations_of,
@@ -29,6 +30,7 @@ from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Mapping, Place, Sequence, Tree, is_null, plain
 from cnncli.training.metrics.expectations import Expectation
 from cnncli.training.phases import Unfreezing
+from cnncli.training.search.section import Search, direction_of
 from cnncli.training.sections import CompileSection, FitSection
 
 
@@ -46,6 +48,7 @@ class Parts:
     notes: tuple[str, ...] = ()
     weights: Pretrained | None = None
     unfreezing: Unfreezing | None = None
+    search: Search | None = None
 
 
 def validate(
@@ -107,9 +110,12 @@ def _check_keys(tree: Mapping, problems: Problems) -> None:
         section = tree.get(name)
         if not isinstance(section, Mapping):
             continue
-        elsewhere = {other: (*known, *IGNORED.get(other, ())) for other, known in KEYS_OF.items() if other != name}
+        elsewhere = {
+            other: (*known, *IGNORED.get(other, ())) for other, known in KEYS_OF.items() if other not in (name, "tune")
+        }
         for entry in section:
-            if entry.name not in (*keys, *IGNORED.get(name, ())):
+            parameter = name == "tune" and "." in entry.name
+            if not parameter and entry.name not in (*keys, *IGNORED.get(name, ())):
                 problems.add(entry.key.place, messages.unknown_key(entry, name, keys, elsewhere))
 
 
@@ -127,6 +133,8 @@ class _Validation:
         self.lowered: Lowered | None = None
         self.unfreezing: Unfreezing | None = None
         self.file: AnyMapping[str, Shape] | None = None
+        self.described: Description | None = None
+        self.tune = tuning.declared(tree, problems)
 
     def parts(self, *, check_weights: bool) -> Parts | None:
         head = head_of(self.tree, self.problems)
@@ -164,6 +172,9 @@ class _Validation:
             self._check_figures(compiled, fit, expect, data, description)
         if self.problems or head is None or data is None or compiled is None or fit is None or model is None:
             return None
+        search = self._search(compiled, description)
+        if self.problems:
+            return None
         self._warn(model, compiled, data, description)
         places = item_places(self.tree, "fit", "callbacks")
         spec_warnings.warn_about_stopping(fit, self.unfreezing, places, self.problems)
@@ -172,7 +183,33 @@ class _Validation:
             data = data.replace(dataset=description.source)
         expected = tuple(expectation for expectation, _ in expect)
         notes = description.notes if description is not None else ()
-        return Parts(head.name, head.seed, data, model, compiled, fit, expected, notes, weights, self.unfreezing)
+        return Parts(
+            head.name, head.seed, data, model, compiled, fit, expected, notes, weights, self.unfreezing, search
+        )
+
+    def _search(self, compiled: CompileSection, description: Description | None) -> Search | None:
+        """The search of a spec without problems; its values are checked."""
+        section = self.tree.entry("tune")
+        if self.tune is None or section is None:
+            return None
+        check = partial(self._problems_with, description=description)
+        tuning.check_values(self.tune, section.key.place, check, self.problems)
+        outputs = self._outputs() or MOST_VALUES
+        better = {name: metric.better for metric in compiled.metrics for name in metric.names(outputs)}
+        settings = self.tune.settings
+        directions = tuple(direction_of(objective, better) for objective in settings.objectives)
+        return Search(settings, self.tune.parameters, directions)
+
+    def _problems_with(self, sets: list[str], description: Description | None) -> list[str]:
+        """What is wrong with the spec with these changes. Data are read again only if one of them is about data."""
+        problems = Problems(self.problems.filename, self.problems.text)
+        tree = overrides.apply(self.tree.without("tune"), sets, problems)
+        if not problems:
+            output, whole, check_data = self.output, self.whole, self.check_data
+            changed = _Validation(tree, self.base, problems, output=output, whole=whole, check_data=check_data)
+            changed.described = None if any(text.startswith("data.") for text in sets) else description
+            changed.parts(check_weights=False)
+        return [message for _, _, _, message in sorted(problems.found, key=lambda found: not found[0])]
 
     def _shapes(self, weights: Pretrained, *, check: bool) -> AnyMapping[str, Shape] | None:
         """The shapes of the weights to start from; None if they can't be read, which is reported if they must be."""
@@ -184,6 +221,8 @@ class _Validation:
             return None
 
     def _description(self, data: DataSection, given: Shape | None, seed: int) -> Description | None:
+        if self.described is not None:
+            return self.described
         section = self.tree.get("data")
         assert isinstance(section, Mapping)
         try:
@@ -337,3 +376,6 @@ class _Validation:
             checks.check_callbacks(fit, compiled, figures, self.tree, self.problems)
         expectations = [expectation for expectation, _ in expect]
         checks.check_expectations(expectations, figures, [place for _, place in expect], self.problems)
+        section = self.tree.get("tune")
+        if self.tune is not None and isinstance(section, Mapping):
+            tuning.check_objectives(self.tune, section, figures, self.problems)

@@ -29,6 +29,7 @@ ODD = re.compile(r"[^\w .-]|^\.+$", re.ASCII)
 STATUSES: Mapping[Ending, Status] = {
     "finished": "FINISHED",
     "interrupted": "KILLED",
+    "pruned": "KILLED",
     "diverged": "FAILED",
     "failed": "FAILED",
 }

@@ -15,7 +15,7 @@ from cnncli.datasets.images.brightness_stats import BrightnessStats
 from cnncli.datasets.load import load
 from cnncli.datasets.rescale import PerChannel, Rescale, image_scale
 from cnncli.datasets.section import DataSection
-from cnncli.errors import ChangedDataError, CnncliError, DivergedError, UsageError
+from cnncli.errors import ChangedDataError, CnncliError, DivergedError, PrunedRun, UsageError
 from cnncli.graph.matching import By
 from cnncli.graph.model import Model, lower
 from cnncli.graph.network import Network
@@ -28,7 +28,7 @@ from cnncli.training import class_weight
 from cnncli.training.decisions.decision import KEY
 from cnncli.training.distributed.batch import Parts
 from cnncli.training.distributed.group import ALONE, Group
-from cnncli.training.events import Event, Notice, RunBegins, WeightsLoaded
+from cnncli.training.events import EpochDone, Event, Notice, RunBegins, WeightsLoaded
 from cnncli.training.hyperparameters import hyperparameters
 from cnncli.training.loop import overfitting
 from cnncli.training.loop.inside import View
@@ -101,6 +101,16 @@ class Fitting:
 
 
 @dataclass(frozen=True)
+class Supervision:
+    """A search's part in a training. `begins(run)`: called once the run can be resumed. `gives_up(figures)`: called
+    after each epoch, when it is saved; returns why the training is pruned, or "" if it goes on.
+    """
+
+    begins: Callable[[Path], None]
+    gives_up: Callable[[Mapping[str, float]], str]
+
+
+@dataclass(frozen=True)
 class RunOptions:
     """Start and output of a training.
 
@@ -113,6 +123,7 @@ class RunOptions:
     output: Path | None = None
     fitting: Fitting | None = None
     listed: bool = True
+    supervision: Supervision | None = None
 
 
 @dataclass(frozen=True)
@@ -203,8 +214,8 @@ def train(
     """Train, and evaluate the final weights on the test split. `interrupted_by`: by default signals. Every process of a
     `group` does so.
 
-    Raises DivergedError, InterruptedRun, and CnncliError if something can't be read or written or does not match.
-    Nothing is written before all checks pass; a run that could not start leaves no files.
+    Raises DivergedError, InterruptedRun, PrunedRun, and CnncliError if something can't be read or written or does not
+    match. Nothing is written before all checks pass; a run that could not start leaves no files.
     """
     images = plan.overfitted_images(dataset)
     if images:
@@ -213,6 +224,7 @@ def train(
         plan = replace(plan, data=plan.data.replace(augment=()), fit=fit)
     with interrupted_by or Interruption() as interruption:
         parts = Parts(group, plan.fit.shards)
+        report = _supervised(report, place.supervision)
         network = ready(plan, dataset, place, threads, report)
         run = group.first_does(
             lambda: reopen(place.resume) if place.resume else new_run(plan, dataset, place.output, threads), Elsewhere
@@ -224,6 +236,8 @@ def train(
             del network  # every phase has its own
             _begin(trainer, plan, resumed=place.resume is not None)
             report(_run_begins(trainer, plan))
+            if place.supervision:
+                place.supervision.begins(run.path)
             epoch = trainer.train()
             history = trainer.state.history
             best = group.from_first(checkpoint.load(run.best) if group.first else None)
@@ -263,6 +277,17 @@ def _run_begins(trainer: Trainer, plan: Plan) -> RunBegins:
     }
     view = View(trainer, trainer.job.dataset.classes)
     return RunBegins(plan.name, trainer.run.path, settings, plan.model, state.step, tuple(state.history), view)
+
+
+def _supervised(report: Callable[[Event], None], supervision: Supervision | None) -> Callable[[Event], None]:
+    """`report`, which raises PrunedRun after an epoch with which the supervision gives up."""
+
+    def judged(event: Event) -> None:
+        report(event)
+        if supervision and isinstance(event, EpochDone) and (why := supervision.gives_up(event.figures)):
+            raise PrunedRun(why)
+
+    return judged if supervision else report
 
 
 def _give_up(run: Run, error: BaseException, interruption: Interruption) -> None:

@@ -11,7 +11,7 @@ from cnncli.training.runs import notes, past_runs
 from cnncli.training.runs.model_file import About, about
 from cnncli.training.runs.past_runs import MEASURED
 
-STATES = ("finished", "running", "diverged", "interrupted", "failed", "killed")
+STATES = ("finished", "running", "diverged", "interrupted", "pruned", "failed", "killed")
 
 
 class Record(NamedTuple):
@@ -24,10 +24,11 @@ class Record(NamedTuple):
 def facts(run: Path) -> dict[str, Any]:
     """Details of a run, for JSON.
 
-    "state" is "finished", "running", "diverged", "interrupted", "failed", or "killed": it ended without a word, and
-    "reason" why a run ended early. "epochs": the number of the last one. "epoch" is the one that "figures" are of:
-    whose weights it hands out, or, where a killed run has not kept that one's, the best of those it has kept. "test":
-    known where it is finished and has test images. "seconds": of all epochs. "note", "tags": what its user wrote.
+    "state" is "finished", "running", "diverged", "interrupted", "pruned" (given up by `cnncli tune`), "failed", or
+    "killed": it ended without a word, and "reason" why a run ended early. "epochs": the number of the last one. "epoch"
+    is the one that "figures" are of: whose weights it hands out, or, where a killed run has not kept that one's, the
+    best of those it has kept. "test": known where it is finished and has test images. "seconds": of all epochs. "note",
+    "tags": what its user wrote.
     """
     return record(run).facts
 

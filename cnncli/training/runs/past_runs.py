@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from cnncli.errors import CnncliError, DivergedError, InterruptedRun
+from cnncli.errors import CnncliError, DivergedError, InterruptedRun, PrunedRun
 from cnncli.system.files import bounded_lines, open_regular, read_bounded
 from cnncli.system.folders import RUNS
 from cnncli.training.runs.model_file import about
@@ -20,7 +20,7 @@ SPLITS = "splits.json"
 MODEL_FILES = ("best.safetensors", "last.safetensors")
 """The model files of a run, the final weights first."""
 OWN_FILES = (SPEC, METRICS, RESULT, ENVIRONMENT, SPLITS, *MODEL_FILES)
-Ending = Literal["finished", "diverged", "interrupted", "failed"]
+Ending = Literal["finished", "diverged", "interrupted", "pruned", "failed"]
 """How a run can end."""
 STAMP = "%Y%m%d-%H%M%S"
 """Start time in a run's directory name; more runs within the same second get a numeric suffix."""
@@ -164,7 +164,8 @@ def ending(error: BaseException) -> Ending:
     """How a run ends with this error."""
     if isinstance(error, InterruptedRun | KeyboardInterrupt):
         return "interrupted"
-    return "diverged" if isinstance(error, DivergedError) else "failed"
+    kinds: Mapping[type[BaseException], Ending] = {DivergedError: "diverged", PrunedRun: "pruned"}
+    return next((name for kind, name in kinds.items() if isinstance(error, kind)), "failed")
 
 
 def sizes(run: Path) -> dict[str, int]:

@@ -1,0 +1,135 @@
+"""`cnncli tune`: search for good values of a spec's keys."""
+
+import sys
+from pathlib import Path
+from shlex import join
+from typing import TYPE_CHECKING
+
+import click
+
+from cnncli.api.specs import data_setting
+from cnncli.cli import tell_warnings
+from cnncli.cli.downloads import offline_option
+from cnncli.cli.options import Integer, example, json_option, threads_option
+from cnncli.errors import UsageError
+from cnncli.report.terminal.output import echo_json, echo_lines
+
+if TYPE_CHECKING:
+    from cnncli.api.tuning import Tuning
+    from cnncli.training.search.trials import Found
+
+
+@click.command("tune", epilog=example("cnncli tune mnist.yaml --trials 30 --workers 2"))
+@click.argument("spec", type=click.Path(path_type=Path))
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
+@click.option("--data", metavar="SOURCE", help="Dataset to train on.")
+@click.option("--trials", type=Integer(1), help="Number of trials, with those of earlier commands: tune.trials.")
+@click.option("--workers", type=Integer(1), default=1, help="Number of trials at a time; threads are divided.")
+@click.option(
+    "--storage",
+    metavar="URL",
+    envvar="CNNCLI_STORAGE",
+    help="Optuna's storage, for several machines. Default: runs/NAME/study.db.",
+)
+@click.option("--study", metavar="NAME", help="Name of the study. Default: the spec's name.")
+@click.option("--from-runs", is_flag=True, help="Begin with what finished runs of this spec tell.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Picture of the trials, as SVG or PNG.")
+@threads_option
+@offline_option
+@json_option
+@click.option("--worker", is_flag=True, hidden=True)
+def command(
+    *,
+    spec: Path,
+    overrides: tuple[str, ...],
+    data: str | None,
+    trials: int | None,
+    workers: int,
+    storage: str | None,
+    study: str | None,
+    from_runs: bool,
+    output: Path | None,
+    threads: int | None,
+    offline: bool | None,
+    as_json: bool,
+    worker: bool,
+) -> None:
+    """Search for good values of keys of SPEC, whose section `tune` says which.
+
+    Each trial is a run. The same command goes on with a study that was interrupted, and on other machines with the same
+    --storage works on it at the same time.
+    """
+    from cnncli.api.tuning import Tuning
+
+    if output is not None:
+        from cnncli.report.pictures.save import suffix_of
+
+        suffix_of(output)
+    changes = [*overrides, *([] if data is None else [data_setting(data)])]
+    changes += [] if trials is None else [f"tune.trials={trials}"]
+    tuning = Tuning.of(spec, changes, storage, study)
+    opened = tuning.open()
+    if worker:
+        tuning.work(opened, threads=threads, offline=offline)
+        return
+    tell_warnings(tuning.spec.warnings)
+    _search(tuning, opened, workers, threads, offline=offline, from_runs=from_runs)
+    _conclude(tuning, tuning.found(opened), output, as_json=as_json)
+
+
+def _search(
+    tuning: "Tuning", study: object, workers: int, threads: int | None, *, offline: bool | None, from_runs: bool
+) -> None:
+    """Run the workers, and show what they do."""
+    from cnncli.api.data import obtain
+    from cnncli.api.tuning_workers import tune
+    from cnncli.report.tables.tuning import LiveTrials
+    from cnncli.report.terminal.progress import Status
+
+    with Status() as status:
+        obtain(tuning.spec.data, status, offline=offline)
+    if from_runs:
+        from cnncli.api.tuning_runs import add_runs
+
+        echo_lines([f"{add_runs(tuning, study)} runs known from before"], err=True)
+    with LiveTrials() as live:
+        tune(
+            *(tuning, study),
+            workers=workers,
+            threads=threads,
+            offline=offline,
+            resume=_again(tuning),
+            on_change=live,
+        )
+
+
+def _again(tuning: "Tuning") -> str:
+    """The command that goes on, without a password."""
+    from cnncli.cli.options import ARGUMENTS
+    from cnncli.training.search.study import hidden
+
+    arguments = click.get_current_context().find_root().meta[ARGUMENTS]
+    return hidden(join(["cnncli", *arguments]))
+
+
+def _conclude(tuning: "Tuning", found: "Found", output: Path | None, *, as_json: bool) -> None:
+    """Write the best spec and the picture, and print what was found."""
+    from cnncli.api.plots import drawn
+    from cnncli.api.tuning import PICTURE
+    from cnncli.report.plots.trials import parallel_coordinates
+    from cnncli.report.tables.tuning import print_found
+
+    best = tuning.write_best(found)
+    picture = None
+    if best is not None:
+        picture = output or tuning.folder / PICTURE
+        drawn(found.name, [parallel_coordinates(found)]).save(picture)
+    if as_json:
+        paths = {"best_spec": best and str(best), "picture": picture and str(picture)}
+        echo_json({**found.document(), **paths})
+    else:
+        print_found(found, sys.stdout)
+    if best is None:
+        raise UsageError("no trial is complete; `cnncli runs --where 'tags == tune'` shows why they ended")
+    if not as_json:
+        echo_lines([f"{picture}", f"{best}", f"next       cnncli train {best}"])
