@@ -262,7 +262,8 @@ def _run_begins(trainer: Trainer, plan: Plan) -> RunBegins:
         **hyperparameters(sections),
     }
     view = View(trainer, trainer.job.dataset.classes)
-    return RunBegins(plan.name, trainer.run.path, settings, plan.model, state.step, tuple(state.history), view)
+    rate = trainer.job.optimizer.rate(0, 1)
+    return RunBegins(plan.name, trainer.run.path, settings, plan.model, state.step, tuple(state.history), view, rate)
 
 
 def _give_up(run: Run, error: BaseException, interruption: Interruption) -> None:
