@@ -167,6 +167,7 @@ def train_spec(
         unjudged = why_unjudged(spec.fit, around.origin, result.stopped_by)
         path = Path(result.run)
         more = expected_figures(settled, past_runs.history(path), dataset.sizes["train"], peak())
+        more = processes.from_first(more)  # which has the run
         return Run(path, settled, result.epoch, result.digest, result.figures, result.test, unjudged, more)
 
 

@@ -120,7 +120,8 @@ class RunBegins:
     """The directory `run` of a spec's `name` is ready, new or to be resumed after `step` batches.
 
     `hyperparameters`: settings that are not as by default, by dotted keys of the spec. `history`: the metrics of each
-    completed epoch. `inside`: weights and gradients to read.
+    completed epoch. `inside`: weights and gradients to read. `rate`: the learning rate of epochs whose metrics have
+    none, because nothing had changed it.
     """
 
     name: str
@@ -130,6 +131,13 @@ class RunBegins:
     step: int
     history: Sequence[Mapping[str, float]] = field(repr=False)
     inside: Inside = field(repr=False)
+    rate: float | None = None
+
+    @property
+    def history_with_rates(self) -> list[Mapping[str, float]]:
+        """The history with the last learning rate of each epoch."""
+        same = {} if self.rate is None else {"learning_rate": self.rate}
+        return [{**same, **figures} for figures in self.history]
 
 
 @dataclass(frozen=True)

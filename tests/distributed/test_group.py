@@ -144,8 +144,7 @@ VOID = np.where(np.random.default_rng(2).random((20, 6, 6)) < 0.4, 255, MASKS).a
 WEIGHTS = np.linspace(0, 2, 20, dtype=np.float32)
 
 
-@pytest.mark.parametrize("size", [2, 3])
-@pytest.mark.parametrize(
+TASKS = pytest.mark.parametrize(
     ("loss", "y", "weights"),
     [
         ("categorical_crossentropy", CLASSES, None),
@@ -153,6 +152,10 @@ WEIGHTS = np.linspace(0, 2, 20, dtype=np.float32)
         ({"SparseCategoricalCrossentropy": {"ignore_class": 255}}, VOID, None),
     ],
 )
+
+
+@pytest.mark.parametrize("size", [2, 3])
+@TASKS
 def test_processes_find_the_gradient_and_the_loss_of_the_whole_batch(size, loss, y, weights):
     for rows in (np.arange(20), np.arange(5)):  # of 5 rows some processes have none
         whole = trained(rows, loss, y, weights, Parts(ALONE))
@@ -164,9 +167,13 @@ def test_processes_find_the_gradient_and_the_loss_of_the_whole_batch(size, loss,
             assert samples == whole[2]
 
 
-def test_shards_of_one_process_have_the_gradient_of_the_whole_batch():
-    rows = np.arange(20)
-    whole = trained(rows, "categorical_crossentropy", CLASSES, None, Parts(ALONE))
-    parts = trained(rows, "categorical_crossentropy", CLASSES, None, Parts(ALONE, 4))
-    np.testing.assert_allclose(parts[0], whole[0], rtol=1e-4, atol=1e-6)
-    assert parts[1] == pytest.approx(whole[1], rel=1e-6)
+@TASKS
+def test_shards_have_the_gradient_of_the_whole_batch_and_the_same_bits_in_any_number_of_processes(loss, y, weights):
+    for rows in (np.arange(20), np.arange(5)):
+        whole = trained(rows, loss, y, weights, Parts(ALONE))
+        parts = trained(rows, loss, y, weights, Parts(ALONE, 4))
+        np.testing.assert_allclose(parts[0], whole[0], rtol=1e-4, atol=1e-6)
+        assert parts[1] == pytest.approx(whole[1], rel=1e-6)
+        for found in in_threads(2, lambda group, rows=rows: trained(rows, loss, y, weights, Parts(group, 4))):
+            assert found[0].tobytes() == parts[0].tobytes()
+            assert found[1:] == parts[1:]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -15,13 +16,14 @@ from cnncli.training.loop.session import RunOptions, read_data, train
 from tests.distributed import ranks
 from tests.training import small
 
+SMOKE = Path(__file__).parents[2] / "configs" / "smoke.yaml"
 LAUNCHER = Path(sys.prefix) / "bin" / "mpiexec"
 pytestmark = pytest.mark.skipif(not LAUNCHER.exists(), reason="no MPI launcher is installed in this environment")
 
 
-def launch(size, *command, seconds=120):
+def launch(size, *command, seconds=120, **variables):
     """Run a Python command in so many processes: exit code, standard output and error, and the seconds it took."""
-    environment = {**os.environ, "NUMBA_NUM_THREADS": "1"}
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "1", **variables}
     start = time.perf_counter()
     done = subprocess.run(
         [LAUNCHER, "-n", str(size), sys.executable, *command],
@@ -77,6 +79,26 @@ def test_a_signal_to_one_process_stops_all_and_one_process_can_resume(found, siz
     wanted = ranks.plan(folder, "sharded")
     result = train(wanted, read_data(wanted), RunOptions(resume=folder / f"interrupted-{size}"), 1, lambda event: None)
     assert result.digest == by_size[1]["sharded"]["digest"]
+
+
+def test_only_the_first_process_judges_and_reports(tmp_path):
+    """The others do not have the run, from which comes what `loss: decreasing` needs."""
+    summary, junit = tmp_path / "summary.md", tmp_path / "junit.xml"
+    changes = [
+        "fit.steps_per_epoch=3",
+        "fit.validation_steps=1",
+        "fit.epochs=2",
+        "expect.loss=decreasing",
+        "expect.test_accuracy=>= 0",
+    ]
+    options = [part for change in changes for part in ("--set", change)]
+    places = ["--output", str(tmp_path / "run"), "--junit", str(junit)]
+    command = ["-m", "cnncli", "train", str(SMOKE), "--quiet", *options, *places]
+    code, _, errors, _ = launch(2, *command, GITHUB_STEP_SUMMARY=str(summary))
+    assert (code, errors) == (0, "")
+    assert summary.read_text().count("### train smoke") == 1
+    suite = ElementTree.parse(junit).getroot()
+    assert (suite.get("tests"), suite.get("failures")) == ("3", "0")
 
 
 ENDING = """

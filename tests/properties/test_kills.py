@@ -1,4 +1,4 @@
-"""A training that is killed at any time resumes to the same bits, or is said not to have begun.
+"""A training that is killed at any time resumes to the same bits and logs, or is said not to have begun.
 
 `python -m tests.properties.test_kills COUNT FOLDER` tells how COUNT kills of a training end that saves every few
 milliseconds. The training runs in forked processes, which need not import everything anew; GNU OpenMP does not survive
@@ -22,10 +22,13 @@ import pytest
 
 from cnncli.errors import CnncliError
 from tests.training import small
+from tests.training.loggers import training
+from tests.training.loggers.test_tensorboard import points
 
 ROOT = Path(__file__).parents[2]
 COUNT = 200
 EPOCHS = 25
+LOGGERS = ("csv", {"tensorboard": {"update_freq": 2}})
 DONE = "had come to its end before"
 NEVER = ("there is nothing to resume", "no such run", "is no run")
 """What is said of a run that never began."""
@@ -60,20 +63,30 @@ def ended(number: int) -> int:
 
 def train(folder: Path, run: Path) -> int:
     """Train into `run`."""
-    small.run(plan(folder), run)
+    training.train(plan(folder), LOGGERS, run)
     return 0
+
+
+def kept(run: Path) -> dict[str, object]:
+    """The outcome of a run, with its logs: rows of the CSV file, points of TensorBoard's epochs."""
+    logs = {name: points(run / "logs" / name) for name in ("train", "validation")}
+    of_epochs = {
+        name: {key: values for key, values in found.items() if key[0].startswith("epoch_")}
+        for name, found in logs.items()
+    }
+    return {**small.outcome(run), "log.csv": (run / "log.csv").read_bytes(), **of_epochs}
 
 
 def resume(folder: Path, run: Path) -> int:
     """Resume the run: 0 if it then has the bits of the straight one, 1 if it has others, 2 if it never began."""
     try:
-        small.run(plan(folder), resume=run)
+        training.train(plan(folder), LOGGERS, resume=run)
     except CnncliError as error:
         if any(words in str(error) for words in NEVER):
             return 2
         print(f"wrong: {error}", flush=True)
         return 3
-    found, straight = small.outcome(run), small.outcome(folder / "straight")
+    found, straight = kept(run), kept(folder / "straight")
     for name in straight:
         if found[name] != straight[name]:
             print(f"other bits in {name}", flush=True)

@@ -24,10 +24,11 @@ FIT = {"epochs": 4, "steps_per_epoch": 3, "validation_steps": 1, "batch_size": 1
 
 def proof(name):
     """Of a network with all callbacks in a form that acts."""
-    callbacks = [{callback: ACTIVE[callback]} for callback in CALLBACKS.classes]
+    callbacks = [{callback: ACTIVE.get(callback, {})} for callback in CALLBACKS.classes]  # loggers need no arguments
     path = CONFIGS / f"{name}.yaml"
-    rate = f"compile.optimizer.{type(open_spec(path).compile.optimizer).__name__}.learning_rate"
-    spec = open_spec(path, {"fit": {**FIT, "callbacks": callbacks}, rate: 0.001})  # no schedule, which one refuses
+    optimizer = f"compile.optimizer.{type(open_spec(path).compile.optimizer).__name__}"
+    wanted = {f"{optimizer}.learning_rate": 0.001, f"{optimizer}.use_ema": True}  # what callbacks ask for: no schedule
+    spec = open_spec(path, {"fit": {**FIT, "callbacks": callbacks}, **wanted})
     return verify_resume(spec, Surroundings(on_event=lambda event: None), TIMES)
 
 

@@ -1,8 +1,8 @@
 """A full or broken disk, a kill and lost power, at each operation of a training that changes files.
 
-What fails is one line with exit code 1; the last good checkpoint is intact and resumes to the bits of the straight
-training; a run that never began leaves nothing. `--long` tries every operation with every error, not only the first of
-each name.
+What fails is one line with exit code 1, or of a log one warning; the last good checkpoint is intact and resumes to the
+bits of the straight training, with the same CSV log; a run that never began leaves nothing. `--long` tries every
+operation with every error, not only the first of each name.
 """
 
 import errno
@@ -15,7 +15,11 @@ from cnncli.notices import heard_by
 from cnncli.training.runs import checkpoint
 from tests.disk import Disk, Killed
 from tests.training import small
+from tests.training.loggers import training
 
+LOGGERS = ("csv", {"tensorboard": {"update_freq": 3}})
+"""Those that write in the thread of the training."""
+LOG = "log.csv"
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
 
 
@@ -26,7 +30,7 @@ def data(tmp_path_factory):
     small.write_data(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        small.run(plan(folder), folder / "straight")
+        trained(folder, folder / "straight")
     return folder
 
 
@@ -38,6 +42,11 @@ def here(tmp_path, monkeypatch):
 
 def plan(data):
     return small.plan(data, epochs=2)
+
+
+def trained(data, folder=None, *, resume=None):
+    """Train with loggers, or resume."""
+    training.train(plan(data), LOGGERS, folder, resume=resume)
 
 
 def chosen(done, config):
@@ -52,20 +61,21 @@ def operations(data, here, *, resume=False):
         begin(data, here / "counted")
     place = {"resume": here / "counted"} if resume else {"folder": here / "counted"}
     with Disk(here) as disk:
-        small.run(plan(data), **place)
+        trained(data, **place)
     return disk.done
 
 
 def begin(data, run):
     """A run that was interrupted in its second epoch."""
-    small.interrupt(plan(data), run, epoch=2, batch=2)
+    small.interrupt(plan(data), run, epoch=2, batch=2)  # without logs, which the resumed run then makes
 
 
 def check_resumed(data, run):
     """The run has a good checkpoint, and is resumed to the bits of the straight training."""
     checkpoint.load(run / "last.safetensors")
-    small.run(plan(data), resume=run)
+    trained(data, resume=run)
     assert small.outcome(run) == small.outcome(data / "straight")
+    assert (run / LOG).read_bytes() == (data / "straight" / LOG).read_bytes()
     assert not list(run.rglob("*.tmp"))
 
 
@@ -75,7 +85,7 @@ def check_began(data, run, name):
         check_resumed(data, run)
         return
     with pytest.raises(CnncliError, match=r"there is nothing to resume: it ended before|no such run|is no run") as told:
-        small.run(plan(data), resume=run)
+        trained(data, resume=run)
     assert "\n" not in str(told.value), name
 
 
@@ -91,7 +101,7 @@ def test_a_disk_that_fails_is_one_line_and_costs_no_more_than_what_was_not_saved
             warned = []
             with Disk(here, number, error), heard_by(warned.append):
                 try:
-                    small.run(plan(data), **({"resume": run} if resume else {"folder": run}))
+                    trained(data, **({"resume": run} if resume else {"folder": run}))
                     failed = None
                 except CnncliError as caught:
                     failed = caught
@@ -121,7 +131,7 @@ def test_a_process_that_is_killed_loses_no_more_than_what_was_not_saved(data, he
             begin(data, run)
         with Disk(here, number, power=power) as disk:
             try:
-                small.run(plan(data), **({"resume": run} if resume else {"folder": run}))
+                trained(data, **({"resume": run} if resume else {"folder": run}))
             except (Killed, CnncliError):
                 assert disk.dead
         if resume:

@@ -44,8 +44,10 @@ def test_a_few_batches_are_those_that_steps_per_epoch_trains(data):
     assert found.digest == small.run(few, data / "few").digest
 
 
-def test_the_parts_add_up_and_have_their_names(data):
-    found = profiled(small.plan(data, augment=["RandomFlip"]), data)
+@pytest.mark.parametrize("shards", [None, 4])
+def test_the_parts_add_up_and_have_their_names(data, shards):
+    plan = small.plan(data, augment=["RandomFlip"])
+    found = profiled(replace(plan, fit=plan.fit.replace(shards=shards)), data)
     parts = found.parts()
     assert fsum(part.seconds for part in parts) == pytest.approx(found.seconds)
     assert all(part.seconds >= 0 for part in parts)
@@ -54,9 +56,10 @@ def test_the_parts_add_up_and_have_their_names(data):
     assert [part.what for part in parts if part.kind == "data"] == ["images", "targets", "augmentation", "calls"]
     assert found.batches == small.BATCHES
     assert found.images == 45
+    assert all(part.seconds > 0 for part in parts if part.kind in ("data", "metrics"))
 
 
-@pytest.mark.parametrize(("kind", "owner", "name"), [("saving", loop.checkpoint, "save"), ("metrics", Sums, "add")])
+@pytest.mark.parametrize(("kind", "owner", "name"), [("saving", loop.checkpoint, "save"), ("metrics", Sums, "count")])
 def test_what_is_slow_is_seen_where_it_is_slow(data, monkeypatch, kind, owner, name):
     called, run = [], getattr(owner, name)
 

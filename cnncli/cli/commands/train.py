@@ -26,7 +26,7 @@ from cnncli.report.terminal.output import echo, emit
 from cnncli.report.terminal.progress import Follower
 from cnncli.spec.spec import Spec
 from cnncli.system import streams
-from cnncli.training.distributed.launch import together
+from cnncli.training.distributed.launch import group, together
 from cnncli.training.events import TrialBegins
 from cnncli.training.policy import POLICIES
 from cnncli.training.runs import past_runs
@@ -117,7 +117,11 @@ def command(
         others = {"--json": as_json, "--quiet": quiet, "--dry-run": dry_run}
         _refuse_together("--plot shows the curves of a training", plot, others)
         curves = partial(_curves, resume) if plot else None
-        with Report("train", str(spec or resume or ""), junit) as report, Follower(mode, curves) as follower:
+        processes, what = group(), str(spec or resume or "")
+        with (
+            Report("train", what, junit, written=processes.first) as report,
+            Follower(mode, curves) as follower,
+        ):
             lengths = {"epochs": epochs, "max_steps": max_steps, "max_time": max_time}
             options: dict[str, object] = {f"fit.{name}": value for name, value in lengths.items()}
             options |= {"fit.overfit_batches": overfit_batches, "fit.batch_size": batch_size, "seed": seed}
@@ -163,7 +167,8 @@ def command(
                 else:
                     runs.append(train_spec(trial.spec, around, **where))
             if runs:
-                report.conclude(_figures(Trials(runs), mode), runs[0].unjudged)
+                figures = _figures(Trials(runs), mode)
+                processes.first_does(lambda: report.conclude(figures, runs[0].unjudged), lambda: None)
 
 
 @contextmanager

@@ -30,13 +30,14 @@ class Report:
     """Reports the outcome of `cnncli COMMAND`: expectations, GitHub job summary, a JUnit report in `file`, if given.
 
     As a context manager it also reports the error that the command ends with. `what`: what it is done to, as far as it
-    is known; `expectations`: what is expected of it. Raises UsageError where there is no folder for `file`.
+    is known; `expectations`: what is expected of it; `written`: whether this process writes the report. Raises
+    UsageError where there is no folder for `file`.
     """
 
-    def __init__(self, command: str, what: str, file: Path | None) -> None:
+    def __init__(self, command: str, what: str, file: Path | None, *, written: bool = True) -> None:
         if file and not file.parent.is_dir():
             raise UsageError(f"--junit {file}: there is no folder '{file.parent}' to write it in; make it first")
-        self.command, self.what, self.file = command, what, file
+        self.command, self.what, self.file = command, what, file if written else None
         self.expectations: Sequence[Expectation] = ()
         self.start = perf_counter()
         self.concluded = False

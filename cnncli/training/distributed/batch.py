@@ -5,6 +5,7 @@ of parts. So 8 parts give the same bits whether 1, 2, 4 or 8 processes train the
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import fsum
 from time import perf_counter
 from typing import Any
@@ -86,6 +87,24 @@ def _is_power_of_2(number: int) -> bool:
     return number & (number - 1) == 0
 
 
+@dataclass(frozen=True)
+class _Trained:
+    """A part that was trained. `weight`: in the mean loss of the batch; `loss`: the sum of its rows, `data_loss` its
+    mean without penalties; `numbers`: its gradients and statistics, real (k,), where they have not been sent.
+    """
+
+    rows: int
+    weight: float
+    loss: float
+    data_loss: float
+    numbers: Array | None = None
+
+    def of_batch(self, fraction: float) -> Array:
+        """The numbers times the part's fraction of the batch; those of an idle part need not be finite."""
+        assert self.numbers is not None  # see `BatchTrainer.train`
+        return self.numbers * self.numbers.dtype.type(fraction) if fraction else np.zeros_like(self.numbers)
+
+
 class BatchTrainer:
     """Trains the batches of `feed`, in parts; `network.gradients` are then those of the whole batch.
 
@@ -95,8 +114,9 @@ class BatchTrainer:
     def __init__(self, network: Network, feed: Feed, seed: int, parts: Parts) -> None:
         self.network, self.feed, self.seed, self.parts = network, feed, seed, parts
         self.statistics = [network.tensor(name) for name in network.updated]
-        self.size, self.buckets, self.fraction = network.gradients.data.size, network.buckets, 1.0
-        self.data_loss, self.sent = 0.0, dict[int, Array]()
+        self.size, self.buckets = network.gradients.data.size, network.buckets
+        self.sent: dict[int, Array] = {}
+        """By bucket, the memory that its weighted gradients are sent from: new pages for each batch would take longer."""
 
     def train(self, rows: Array, coming: Array, step: int, sums: Sums, signal: int = 0) -> float:
         """Forward and backward pass over the rows `rows` of the split, added to `sums`; return the batch's loss.
@@ -110,25 +130,28 @@ class BatchTrainer:
             self.feed.expect(coming)
             self.network.train_step(n, self.seed, step)
             return sums.add(self.network, n)
-        self.data_loss = 0.0
         if self.parts.share is not None:
             return self._shared(rows, coming, step, sums, signal)
         begun = [tensor.copy() for tensor in self.statistics]
-        losses, made = [], []
+        made = []
         for part in self.parts.of(len(rows)):
             for tensor, start in zip(self.statistics, begun, strict=True):
                 tensor[...] = start
-            loss, result = self._part(rows, part, step, sums)
-            losses.append(loss)
-            made.append(result)
+            weight = self._fill(rows, part, step)
+            trained = self._step(part, weight, step, sums)
+            numbers = np.concatenate([self.network.gradients.data, *self._statistics()])
+            made.append(replace(trained, numbers=numbers))
         for part in self.parts.of(len(coming)):
             self.feed.expect(coming[part])
-        return self._joined(len(rows), losses, made, sums, signal)
+        return self._joined(len(rows), made, sums, signal)
 
     def _shared(self, rows: Array, coming: Array, step: int, sums: Sums, signal: int) -> float:
         """Train this process' part, and send each bucket of gradients while the backward pass goes on."""
         share, gradients, sent = self.parts.share, self.network.gradients.data, dict[int, TreeSum]()
         assert share is not None  # see `train`
+        part = self.parts.of(len(rows))[0]
+        weight = self._fill(rows, part, step)
+        share.fraction = self._fractions(len(rows), [weight])[0]
 
         def send(number: int) -> None:
             sent[number] = self._begin(gradients[self.buckets[number]], share.fraction, number)
@@ -136,67 +159,70 @@ class BatchTrainer:
                 each.advance()
 
         share.ready = send
-        loss = self._run(rows, self.parts.of(len(rows))[0], step, sums)
+        trained = self._step(part, weight, step, sums)
+        share.check()
         for coming_part in self.parts.of(len(coming)):
             self.feed.expect(coming[coming_part])
         for number, bucket in enumerate(self.buckets):
             if number not in sent:
                 sent[number] = self._begin(gradients[bucket], share.fraction, number)
-        statistics = np.concatenate([np.zeros(0, gradients.dtype), *(tensor.ravel() for tensor in self.statistics)])
+        statistics = np.concatenate([np.zeros(0, gradients.dtype), *self._statistics()])
         rest = self._begin(statistics, share.fraction, len(self.buckets))
         for number, bucket in enumerate(self.buckets):
             gradients[bucket] = sent[number].finish()
         self._take(rest.finish())
-        return self._told([loss], len(rows), sums, signal)
+        return self._told([trained], [share.fraction], len(rows), sums, signal)
 
     def _begin(self, data: Array, fraction: float, number: int) -> TreeSum:
         """Begin to add up weighted numbers of all processes; those of an idle one need not be finite."""
-        own = self.sent.setdefault(number, np.ones_like(data))  # the same memory for each batch
+        if number not in self.sent:
+            self.sent[number] = np.ones_like(data)
+        own = self.sent[number]
         if fraction:
             np.multiply(data, data.dtype.type(fraction), out=own)
         else:
             own[:] = 0
         return self.parts.group.begin_tree(own, number)
 
-    def _part(self, rows: Array, part: slice, step: int, sums: Sums) -> tuple[float, Array]:
-        """Train a part; return its share of the batch's loss, and of gradients and statistics in one array."""
-        loss, network = self._run(rows, part, step, sums), self.network
-        fraction, numbers = self.fraction, (network.gradients.data, *(tensor.ravel() for tensor in self.statistics))
-        if not fraction:
-            return 0.0, np.zeros(sum(map(len, numbers)), network.dtype)
-        return loss, np.concatenate(numbers) * network.gradients.data.dtype.type(fraction)
-
-    def _run(self, rows: Array, part: slice, step: int, sums: Sums) -> float:
-        """Train a part; return its share of the batch's loss. `fraction` becomes its part of the batch."""
-        network, parts, n = self.network, self.parts, part.stop - part.start
+    def _fill(self, rows: Array, part: slice, step: int) -> float:
+        """Fill in the rows of a part, or some of the batch for an empty one; return how much it weighs in the batch's
+        mean loss: as many as its rows, or those of them that are valid.
+        """
+        loss, n = self.network.loss, part.stop - part.start
         self.feed.fill(rows[part] if n else rows[:1], step, part.start)
-        self.fraction = self._fraction(len(rows), n)
-        if parts.share is not None:
-            parts.share.fraction = self.fraction
+        if loss.void is None:
+            return float(n)
+        return float(valid_rows(loss, only(self.network.targets)[:n]).sum()) if n else 0.0
+
+    def _fractions(self, rows: int, weights: Sequence[float]) -> list[float]:
+        """How much of the batch's mean loss is that of each part of this process."""
+        everyone = float(rows)
+        if self.network.loss.void is not None:
+            everyone = self.parts.group.total(np.array([fsum(weights)]))[0]
+        return [weight / everyone if everyone else 0.0 for weight in weights]
+
+    def _step(self, part: slice, weight: float, step: int, sums: Sums) -> "_Trained":
+        """Train the rows that were filled in; the counts of metrics are added to `sums`."""
+        network, n = self.network, part.stop - part.start
         network.train_step(n or 1, self.seed, step, part.start)
-        if parts.share is not None:
-            parts.share.check()
-        if not self.fraction:
-            return 0.0
+        if not weight:
+            return _Trained(n, 0.0, 0.0, 0.0)
         loss = sums.count(network, n)
-        self.data_loss += sums.data_loss * self.fraction
-        return loss if network.loss.void is None else loss * self.fraction * len(rows) / n
+        return _Trained(n, weight, loss, sums.data_loss)
 
-    def _fraction(self, rows: int, n: int) -> float:
-        """The part of the batch's mean loss that is due to `n` of its rows, or to those of them that are valid."""
-        if self.network.loss.void is None:
-            return n / rows
-        valid = int(valid_rows(self.network.loss, only(self.network.targets)[:n]).sum()) if n else 0
-        everyone = self.parts.group.total(np.array([float(valid)]))[0]
-        return valid / everyone if everyone else 0.0
-
-    def _joined(self, rows: int, losses: Sequence[float], made: list[Array], sums: Sums, signal: int) -> float:
+    def _joined(self, rows: int, made: list["_Trained"], sums: Sums, signal: int) -> float:
         """Join the parts of all processes: gradients, statistics, loss and signals."""
-        data = add_pairs(made)
+        fractions = self._fractions(rows, [trained.weight for trained in made])
+        numbers = [trained.of_batch(fraction) for trained, fraction in zip(made, fractions, strict=True)]
+        data = add_pairs(numbers)
         self.parts.group.begin_tree(data, 0).finish()
         self.network.gradients.data[:] = data[: self.size]
         self._take(data[self.size :])
-        return self._told(losses, rows, sums, signal)
+        return self._told(made, fractions, rows, sums, signal)
+
+    def _statistics(self) -> list[Array]:
+        """Those that a step changes, each in one row."""
+        return [tensor.ravel() for tensor in self.statistics]
 
     def _take(self, numbers: Array) -> None:
         """Set the statistics to numbers that stand one after another."""
@@ -205,10 +231,18 @@ class BatchTrainer:
             tensor[...] = numbers[at : at + tensor.size].reshape(tensor.shape)
             at += tensor.size
 
-    def _told(self, losses: Sequence[float], rows: int, sums: Sums, signal: int) -> float:
+    def _told(
+        self, made: Sequence["_Trained"], fractions: Sequence[float], rows: int, sums: Sums, signal: int
+    ) -> float:
         """Tell the losses of this process' parts and a signal that it has received; return the loss of the batch."""
-        parts = self.parts
-        told = parts.group.gather_numbers(np.array([*losses, self.data_loss, signal, perf_counter() - parts.began]))
+        parts, void = self.parts, self.network.loss.void
+        pairs = list(zip(made, fractions, strict=True))
+        losses = [
+            part.loss if void is None or not part.weight else part.loss * fraction * rows / part.rows
+            for part, fraction in pairs
+        ]
+        data_loss = sum(part.data_loss * fraction for part, fraction in pairs)
+        told = parts.group.gather_numbers(np.array([*losses, data_loss, signal, perf_counter() - parts.began]))
         parts.signal, parts.seconds = int(told[:, -2].max()), told[0, -1]
         loss, sums.data_loss = fsum(told[:, :-3].ravel()), fsum(told[:, -3])
         sums.record(loss, rows)

@@ -53,8 +53,9 @@ def group() -> "Group":
     try:
         from cnncli.training.distributed.mpi import MpiGroup
     except (ImportError, RuntimeError) as error:  # no MPI library, or one that mpi4py was not built for
+        why = str(error).partition("\n")[0]  # then come all the places where it was looked for
         raise UsageError(
-            f"a launcher started {size} processes, but mpi4py can't load an MPI library ({error}): install one, for "
+            f"a launcher started {size} processes, but mpi4py can't load an MPI library ({why}): install one, for "
             "example with `pip install mpich`, and start with its mpiexec"
         ) from None
     return MpiGroup.world(size)

@@ -49,9 +49,8 @@ class Board(Log):
         _write(self.run, 0, summaries.session_start(event.run.name, event.hyperparameters, time.time()))
         if self.write_graph:
             self.train.write(message(GRAPH, summaries.graph(event.model)))
-        for figures in event.history:
-            last = {"learning_rate": self.inside.learning_rate} if figures["epoch"] == epochs else {}
-            self._points({**last, **figures})
+        for figures in event.history_with_rates:
+            self._points(figures)
 
     def batch(self, event: BatchDone) -> None:
         self.batches = event.batches

@@ -66,7 +66,7 @@ class Tracked(Log):
         self.store = store
         values = {name: str(value)[:LONGEST_VALUE] for name, value in event.hyperparameters.items()}
         self._do(partial(self.store.describe, values))
-        for figures in event.history:
+        for figures in event.history_with_rates:
             self._points("", figures, int(figures["epoch"]) - 1)
 
     def batch(self, event: BatchDone) -> None:

@@ -154,9 +154,9 @@ class _Parts:
 class _Watched(Trainer):
     """A trainer of which all is recorded that takes time."""
 
-    def __init__(self, network: Network, job: Job, run: Run, recorder: _Recorder) -> None:
+    def __init__(self, network: Network, job: Job, run: Run, recorder: _Recorder, parts: Parts) -> None:
         self.recorder = recorder
-        super().__init__(network, job, run, self._hear, Interruption(), parts=Parts(ALONE, job.fit.shards))
+        super().__init__(network, job, run, self._hear, Interruption(), parts=parts)
         recorder.watch(run, "append", SAVING)
 
     def _hear(self, event: Event) -> None:
@@ -165,7 +165,7 @@ class _Watched(Trainer):
 
     def _train_in(self, phase: Phase, network: Network) -> None:
         super()._train_in(phase, network)
-        self._watch_feed(self.batches.feed, sizes(self.epochs.portions(self.epochs.first)))
+        self._watch_feed(self.batches.feed, sizes_of_parts(self.parts, self.epochs.portions(self.epochs.first)))
         if self.validation_feed is not None:
             self._watch_feed(self.validation_feed, sizes(validated(self.job)))
         self.recorder.watch(network, "train_step", STEP)
@@ -182,7 +182,7 @@ class _Watched(Trainer):
             super()._epoch()
 
     def _train_epoch(self) -> None:
-        self.recorder.watch(self.sums, "add", METRICS)
+        self.recorder.watch(self.sums, "count", METRICS)
         super()._train_epoch()
 
     def _each(self, hook: Callable[..., None], *about: object) -> None:
@@ -213,6 +213,11 @@ def sizes(batches: Iterable[slice]) -> set[int]:
     return {batch.stop - batch.start for batch in batches}
 
 
+def sizes_of_parts(parts: Parts, batches: Iterable[slice]) -> set[int]:
+    """The numbers of images that are trained at once."""
+    return set().union(*(sizes(parts.of(n)) for n in sizes(batches))) - {0}
+
+
 def validated(job: Job) -> Iterable[slice]:
     """The batches of a validation."""
     count, fit = len(job.dataset.validation or ()), job.fit
@@ -235,13 +240,14 @@ def profile(plan: Plan, dataset: Dataset, network: Network, folder: Path) -> Pro
     assert dataset.train is not None  # see session.read_data
     epochs = plan.fit.epochs_of(len(dataset.train))
     begun = {name: tensor.copy() for name, tensor in network.tensors().items()}
-    for n in sizes(epochs.portions(epochs.first)) | sizes(validated(job)):
+    parts = Parts(ALONE, plan.fit.shards)
+    for n in sizes_of_parts(parts, epochs.portions(epochs.first)) | sizes(validated(job)):
         prepare(network, n, plan.data.augment)
     network.load(begun)
     threads, model = network.threads, network.model
     run = new_run(plan, dataset, folder / "run", threads)
     try:
-        trainer = _Watched(network, job, run, recorder)
+        trainer = _Watched(network, job, run, recorder, parts)
         trainer.begin()
         trainer.train()
         digest = checkpoint.load(run.best).digest

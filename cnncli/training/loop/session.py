@@ -276,7 +276,8 @@ def _run_begins(trainer: Trainer, plan: Plan) -> RunBegins:
         **hyperparameters(sections),
     }
     view = View(trainer, trainer.job.dataset.classes)
-    return RunBegins(plan.name, trainer.run.path, settings, plan.model, state.step, tuple(state.history), view)
+    rate = trainer.job.optimizer.rate(0, 1)
+    return RunBegins(plan.name, trainer.run.path, settings, plan.model, state.step, tuple(state.history), view, rate)
 
 
 def _supervised(report: Callable[[Event], None], supervision: Supervision | None) -> Callable[[Event], None]:

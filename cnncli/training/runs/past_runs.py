@@ -164,7 +164,7 @@ def ending(error: BaseException) -> Ending:
     """How a run ends with this error."""
     if isinstance(error, InterruptedRun | KeyboardInterrupt):
         return "interrupted"
-    kinds: Mapping[type[BaseException], Ending] = {DivergedError: "diverged", PrunedRun: "pruned"}
+    kinds: dict[type[BaseException], Ending] = {DivergedError: "diverged", PrunedRun: "pruned"}
     return next((name for kind, name in kinds.items() if isinstance(error, kind)), "failed")
 
 

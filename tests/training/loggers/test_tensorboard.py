@@ -29,6 +29,8 @@ from tests.training.small import BATCHES, interrupter
 
 MADE = json.loads((Path(__file__).parents[2] / "fixtures" / "tensorboard_messages.json").read_text())
 BOARD = {"tensorboard": {"histogram_freq": 2, "update_freq": 2}}
+LOWERED = {"ReduceLROnPlateau": {"monitor": "loss", "min_delta": 100.0, "patience": 1, "factor": 0.5}}
+"""At the end of the second epoch, of which the log has the rate before."""
 NEEDS = pytest.mark.skipif(find_spec("tensorboard") is None, reason="reads with tensorboard, which is not installed")
 
 
@@ -37,8 +39,9 @@ def whole(tmp_path_factory):
     """A plan, and a run of it that was not interrupted."""
     folder = tmp_path_factory.mktemp("whole")
     small.write_data(folder)
-    train(small.plan(folder), [BOARD], folder / "run")
-    return small.plan(folder), folder / "run"
+    plan = small.plan(folder, callbacks=[LOWERED])
+    train(plan, [BOARD], folder / "run")
+    return plan, folder / "run"
 
 
 def made(name):
@@ -124,7 +127,7 @@ def test_train_and_validation_have_the_same_tags_so_that_one_chart_has_both(whol
             expected = {(f"epoch_{name}", line["epoch"] - 1): np.float32(line[prefix + name]) for line in lines}
             assert {key: value for key, value in read.items() if key[0] == f"epoch_{name}"} == expected
     rates = {step: value for (tag, step), value in scalars(run, "train", "epoch_learning_rate").items()}
-    assert rates == dict.fromkeys(range(3), np.float32(0.001))
+    assert rates == {0: np.float32(0.001), 1: np.float32(0.001), 2: np.float32(0.0005)}
 
 
 def test_what_else_there_is(whole):
