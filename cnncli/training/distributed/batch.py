@@ -116,7 +116,7 @@ class BatchTrainer:
         self.statistics = [network.tensor(name) for name in network.updated]
         self.size, self.buckets = network.gradients.data.size, network.buckets
         self.sent: dict[int, Array] = {}
-        """By bucket, the memory that its weighted gradients are sent from: new pages for each batch would take longer."""
+        """By bucket, the memory that weighted gradients are sent from: new pages for each batch would take longer."""
 
     def train(self, rows: Array, coming: Array, step: int, sums: Sums, signal: int = 0) -> float:
         """Forward and backward pass over the rows `rows` of the split, added to `sums`; return the batch's loss.
