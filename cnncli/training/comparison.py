@@ -17,7 +17,9 @@ from cnncli.training.metrics.spread import Spread
 MOST = len(ascii_uppercase)
 """Groups at most: each has a letter."""
 ABSENT, UNKNOWN = "–", "?"
-ENVIRONMENT = ("cnncli", "python", "numpy", "numba", "llvmlite", "platform", "cpu", "threads", "commit")
+ENVIRONMENT = ("cnncli", "python", "numpy", "numba", "llvmlite", "platform", "cpu", "processes", "threads", "commit")
+USUAL = {"processes": 1}
+"""What an environment has that does not say otherwise."""
 """What figures, or their times, may depend on besides the spec."""
 OFF: tuple[Any, ...] = (None, False, [], {})
 """Values of options without an effect."""
@@ -162,9 +164,9 @@ class Comparison:
 
     @property
     def environments(self) -> dict[str, list[Any]]:
-        """What differs between the environments of the groups: versions, processor, threads, commit."""
+        """What differs between the environments of the groups: versions, processor, processes, threads, commit."""
         found = [group.trials[0].environment for group in self.groups]
-        rows = {key: [one.get(key, UNKNOWN) for one in found] for key in ENVIRONMENT}
+        rows = {key: [one.get(key, USUAL.get(key, UNKNOWN)) for one in found] for key in ENVIRONMENT}
         return {key: values for key, values in rows.items() if _differ(values)}
 
     @property

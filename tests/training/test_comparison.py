@@ -53,6 +53,11 @@ def test_trials_that_were_repeated_are_another_group():
     assert (found.differences, found.environments) == ({}, {"numpy": ["1", "2"]})
 
 
+def test_a_run_of_several_processes_differs_from_one_of_a_single_process():
+    found = Comparison(grouped([trial("a"), trial("b", seed=2, environment={"processes": 4})]))
+    assert found.environments == {"processes": [1, 4]}
+
+
 def test_figures_are_means_with_the_deviation_of_the_sample():
     values = 0.5, 0.75, 0.625
     runs = [trial(str(n), seed=n, accuracy=value) for n, value in enumerate(values)]
