@@ -72,7 +72,7 @@ COMMANDS: dict[str, str] = {
     "compile": "warmup SPEC",
     "deploy": "serve MODEL",
     **dict.fromkeys(("convert", "from-keras", "from-onnx"), "import FILE -o DIR"),
-    **dict.fromkeys(("bench", "profile", "speed"), "benchmark SPEC"),
+    **dict.fromkeys(("bench", "speed"), "benchmark SPEC"),
     "clean": "doctor --clean",
 }
 """Equivalent of a command; words in capitals are placeholders for the given arguments."""

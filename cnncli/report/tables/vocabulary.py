@@ -17,6 +17,7 @@ from cnncli.spec.validation.messages import REGISTRIES
 from cnncli.spec.validation.sections import SECTIONS
 from cnncli.spec.yaml.mistakes import ENTRIES, NAME_SYNONYMS, format_message, unsupported_name, why_unsupported
 from cnncli.spec.yaml.writer import flow
+from cnncli.training.search.section import TuneSection
 
 IN_LAYER = "model:\n  layers:\n    - Dense: {units: 10, %s}"
 PLACES: Mapping[str, tuple[str, str]] = {
@@ -104,6 +105,8 @@ class Word(NamedTuple):
 
     def _sample(self) -> dict[str, Any]:
         """Arguments that it accepts: the first that its tests try, or as few as it can do with, or the first of all."""
+        if issubclass(self.declaration, TuneSection):
+            return dict(self.declaration.example)
         if issubclass(self.declaration, Layer) and self.declaration.examples:
             return dict(self.declaration.examples[0].arguments)
         arguments = {name: self.fields[name].kind.sample for name in self.declaration.needs()}

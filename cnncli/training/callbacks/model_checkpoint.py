@@ -24,7 +24,7 @@ class FilePath(Kind):
 
     rule = (
         "a path in the run directory that ends in .safetensors, like "
-        "checkpoints/{epoch:02d}-{val_loss:.3f}.safetensors (best.safetensors and last.safetensors are the run's own)"
+        "epochs/{epoch:02d}.safetensors (best.safetensors and last.safetensors are the run's own)"
     )
     sample = "checkpoints/{epoch:02d}.safetensors"
 

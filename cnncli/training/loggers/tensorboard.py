@@ -10,8 +10,10 @@ from cnncli.training.loggers.update_freq import UpdateFreq
 
 @LOGGERS.register
 class TensorBoard(Logger):
-    """Event files for TensorBoard, with the tags and folders of Keras' callback: metrics and learning rate of each
-    epoch, counted from 0, the graph, hyperparameters with final metrics, and the worst mistakes in validation.
+    """Event files for TensorBoard, with the tags and folders of Keras' callback.
+
+    They have the metrics and the learning rate of each epoch, counted from 0, the graph, hyperparameters with final
+    metrics, and the worst mistakes in validation.
     """
 
     ignored: ClassVar[Mapping[str, Kind]] = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from cnncli.layers.declarations.declaration import Declaration, Nested
 from cnncli.layers.declarations.field_types import Integer
@@ -39,6 +39,9 @@ class TuneSection(Declaration):
     ] = (Objective(metric="val_loss"),)
     seed: Annotated[int, Integer(0, 2**32 - 1)] = 0
     """Of the sampler; trials have the spec's own seed."""
+
+    example: ClassVar[Mapping[str, Any]] = {"fit.batch_size": {"choice": [16, 32]}}
+    """What a section needs at least."""
 
 
 @dataclass(frozen=True)
