@@ -1,10 +1,12 @@
 """Groups of processes without MPI: dividing rows, adding in a fixed order, and a group of threads in one process."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
 
+from cnncli.api.training import differing
 from cnncli.datasets.batches import Feed
 from cnncli.datasets.dataset import Split
 from cnncli.errors import CnncliError, UsageError
@@ -39,12 +41,12 @@ class Threads(Group):
         return TreeSum(data)
 
 
-def in_threads(size, work):
+def in_threads(size, work, kind=Threads):
     """The results of `work(group)` in each of so many threads."""
     barrier, board, results = threading.Barrier(size), [None] * size, [None] * size
 
     def one(rank):
-        results[rank] = work(Threads(rank, size, barrier, board))
+        results[rank] = work(kind(rank, size, barrier, board))
 
     threads = [threading.Thread(target=one, args=(rank,)) for rank in range(size)]
     for thread in threads:
@@ -138,6 +140,28 @@ def trained(rows, loss, y, weights, parts):
     return network.gradients.data.copy(), loss, sums.samples
 
 
+class Elsewhere(Threads):
+    """A process whose others have another processor."""
+
+    def gather(self, thing):
+        return [thing, ("znver9", "+avx512f")]
+
+
+def test_processors_that_differ_are_warned_of():
+    (notice,) = differing(Elsewhere(0, 2, None, []))
+    assert "the processes run on different processors (" in str(notice)
+    assert "znver9): results depend on which process runs on which" in str(notice)
+    assert not list(differing(ALONE))
+
+
+class SlowLink(Threads):
+    """Threads between which everything takes a while, another one each time."""
+
+    def gather(self, thing):
+        time.sleep(np.random.default_rng().uniform(0, 0.003))
+        return super().gather(thing)
+
+
 CLASSES = np.arange(20) % 3
 MASKS = np.random.default_rng(1).integers(0, 3, (20, 6, 6)).astype(np.uint8)
 VOID = np.where(np.random.default_rng(2).random((20, 6, 6)) < 0.4, 255, MASKS).astype(np.uint8)
@@ -177,3 +201,13 @@ def test_shards_have_the_gradient_of_the_whole_batch_and_the_same_bits_in_any_nu
         for found in in_threads(2, lambda group, rows=rows: trained(rows, loss, y, weights, Parts(group, 4))):
             assert found[0].tobytes() == parts[0].tobytes()
             assert found[1:] == parts[1:]
+
+
+def test_a_slow_link_changes_no_bit():
+    rows = np.arange(20)
+
+    def work(group):
+        return trained(rows, "categorical_crossentropy", CLASSES, None, Parts(group))
+
+    (fast, *_), slow = in_threads(2, work), in_threads(2, work, SlowLink)
+    assert all(found[0].tobytes() == fast[0].tobytes() and found[1] == fast[1] for found in slow)
