@@ -37,48 +37,25 @@ def launch(size, *command, seconds=120, **variables):
     return done.returncode, done.stdout, done.stderr, time.perf_counter() - start
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    """What 1, 2 and 4 processes have found, and the folder of their runs."""
-    folder = tmp_path_factory.mktemp("ranks")
-    small.write_data(folder)
-    by_size = {1: {case: ranks.run(folder, case, f"{case}-1") for case in ranks.CASES}}
-    for size in (2, 4):
-        code, _, errors, _ = launch(size, "-m", "tests.distributed.ranks", str(folder))
-        assert (code, errors) == (0, "")
-        by_size[size] = json.loads((folder / f"found-{size}.json").read_text())
-    return folder, by_size
-
-
 @pytest.mark.parametrize("size", [2, 4])
-@pytest.mark.parametrize("case", ["synchronized", "augmented"])
-def test_processes_find_what_one_does_to_rounding(found, size, case):
-    _, by_size = found
-    alone, together = by_size[1][case], by_size[size][case]
-    for part in ("figures", "test"):
-        assert together[part].keys() == alone[part].keys()
-        assert all(together[part][name] == pytest.approx(alone[part][name], rel=1e-3) for name in alone[part])
-
-
-def test_batches_normalized_by_each_process_alone_are_others(found):
-    _, by_size = found
-    assert by_size[2]["alone"]["figures"]["loss"] != pytest.approx(by_size[1]["alone"]["figures"]["loss"], rel=1e-3)
-
-
-def test_with_shards_any_number_of_processes_finds_the_same_bits(found):
-    _, by_size = found
-    digests = {size: made["sharded"] for size, made in by_size.items()}
-    assert digests[2] == digests[1]
-    assert digests[4] == digests[1]
-
-
-@pytest.mark.parametrize("size", [2, 4])
-def test_a_signal_to_one_process_stops_all_and_one_process_can_resume(found, size):
-    folder, by_size = found
-    assert "interrupted in epoch 2 after batch" in by_size[size]["interrupted"]
-    wanted = ranks.plan(folder, "sharded")
-    result = train(wanted, read_data(wanted), RunOptions(resume=folder / f"interrupted-{size}"), 1, lambda event: None)
-    assert result.digest == by_size[1]["sharded"]["digest"]
+def test_processes_find_what_one_does(tmp_path, size):
+    """To rounding where batches are normalized as a whole, and to the bit in shards, also resumed by one process."""
+    small.write_data(tmp_path)
+    cases = ranks.CASES if size == 2 else ("sharded",)
+    alone = {case: ranks.run(tmp_path, case, f"{case}-1") for case in cases}
+    code, _, errors, _ = launch(size, "-m", "tests.distributed.ranks", str(tmp_path), *cases)
+    assert (code, errors) == (0, "")
+    together = json.loads((tmp_path / f"found-{size}.json").read_text())
+    assert together["sharded"] == alone["sharded"]
+    for case in {"synchronized", "augmented"} & set(cases):
+        for part in ("figures", "test"):
+            assert together[case][part] == pytest.approx(alone[case][part], rel=1e-3)
+    if "alone" in cases:  # batches that each process normalizes alone are others
+        assert together["alone"]["figures"]["loss"] != pytest.approx(alone["alone"]["figures"]["loss"], rel=1e-3)
+    assert "interrupted in epoch 2 after batch" in together["interrupted"]
+    wanted, run = ranks.plan(tmp_path, "sharded"), RunOptions(resume=tmp_path / f"interrupted-{size}")
+    result = train(wanted, read_data(wanted), run, 1, lambda event: None)
+    assert result.digest == alone["sharded"]["digest"]
 
 
 def test_only_the_first_process_judges_and_reports(tmp_path):
