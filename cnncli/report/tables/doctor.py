@@ -36,7 +36,7 @@ def examine(variables: Mapping[str, str], used: int) -> list[Fact]:
     host = target.described(binding.get_host_cpu_name(), get_host_cpu_features())
     optional = [name for name in ("mpi4py",) if find_spec(name)]
     packages = {name: version(name) for name in ("numpy", "numba", "llvmlite", *optional)}
-    allowed = machine_facts.affinity()
+    allowed = cpus.affinity()
     return [
         *machine_facts.software(sys.version_info[:3], {"cnncli": __version__, **packages}),
         *machine_facts.processor(processor_name() or platform.machine(), host, target.machine(), way()),

@@ -1,6 +1,5 @@
 """Hardware and settings of this machine as a list of facts, with advice for each problem."""
 
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from math import ceil
@@ -143,12 +142,6 @@ def environment(variables: Mapping[str, str]) -> list[Fact]:
     """The environment variables that matter."""
     found = [(name, text) for name, text in sorted(variables.items()) if name.startswith(PREFIXES)]
     return [Fact("environment", name, text, text) for name, text in found]
-
-
-def affinity() -> list[int]:
-    """The numbers of the CPUs that this process may run on."""
-    found = getattr(os, "sched_getaffinity", None)
-    return sorted(found(0)) if found else list(range(os.cpu_count() or 1))
 
 
 def _is_x86() -> bool:

@@ -12,21 +12,16 @@ from typing import TYPE_CHECKING
 
 from cnncli.errors import CnncliError, UsageError
 from cnncli.extras import require
-from cnncli.training.resources.threads import available
+from cnncli.training.resources.threads import affinity, available
 
 if TYPE_CHECKING:
     from cnncli.training.distributed.group import Group
 
-SIZES = {
-    "PMI_SIZE": "MPICH or Intel MPI",
-    "OMPI_COMM_WORLD_SIZE": "Open MPI",
-    "MV2_COMM_WORLD_SIZE": "MVAPICH",
-    "SLURM_STEP_NUM_TASKS": "srun",
-}
-"""Variables with the number of processes, and which launcher sets them."""
+SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
+"""Variables with the number of processes and the number of this one, as MPICH, Open MPI, MVAPICH and srun set them."""
 GRACE = 2.0
 """Seconds that a process which failed waits for the others to fail, too, before it ends them."""
-RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
 
 
 def launched(environment: Mapping[str, str] = os.environ) -> int:
@@ -63,9 +58,7 @@ def group() -> "Group":
 
 def threads_of_process() -> int:
     """The number of CPUs for this process, if processes on this machine share those that they may run on."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cpus = frozenset(affinity(0) if affinity else range(os.cpu_count() or 1))
-    return max(1, available() // group().neighbours(cpus))
+    return max(1, available() // group().neighbours(frozenset(affinity())))
 
 
 @contextmanager

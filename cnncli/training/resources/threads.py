@@ -48,10 +48,15 @@ def _allowed(wanted: int | None, count: int) -> int:
 
 def available(root: Path = Path("/")) -> int:
     """The number of CPUs available to this process, from its affinity and cgroup quotas (`root`: for tests)."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    count = len(affinity(0)) if affinity else os.cpu_count() or 1
+    count = len(affinity())
     found = quota(root)
     return count if found is None else max(1, min(count, ceil(found)))
+
+
+def affinity() -> list[int]:
+    """The numbers of the CPUs that this process may run on."""
+    found = getattr(os, "sched_getaffinity", None)
+    return sorted(found(0)) if found else list(range(os.cpu_count() or 1))
 
 
 def quota(root: Path = Path("/")) -> float | None:

@@ -8,13 +8,13 @@ import pytest
 from cnncli.errors import CnncliError, DivergedError, InterruptedRun, SpecError
 from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.spec.spec import parse
-from cnncli.training.events import BatchDone, Ended, EpochDone, Notice, RunBegins
+from cnncli.training.events import BatchDone, Ended, EpochDone, RunBegins
 from cnncli.training.loggers.listening import logged
 from cnncli.training.loggers.logger import Log, Logger
 from cnncli.training.loggers.vocabulary import LOGGERS
 from cnncli.training.sections import FitSection
 from tests.training import small
-from tests.training.loggers.training import train
+from tests.training.loggers.training import train, warnings
 from tests.training.small import outcome
 
 BOARD = {"tensorboard": {"histogram_freq": 1, "update_freq": "batch", "write_steps_per_second": True}}
@@ -51,18 +51,6 @@ def given(log):
     logger = Given()
     logger.__dict__["made"] = log
     return logger
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    small.write_data(folder)
-    small.run(small.plan(folder), folder / "plain")
-    return folder
-
-
-def warnings(events):
-    return [event.text for event in events if isinstance(event, Notice) and event.level == "warning"]
 
 
 def test_a_training_with_all_loggers_has_the_bits_of_one_without(data, tmp_path):

@@ -10,13 +10,13 @@ import yaml
 
 from cnncli.errors import CnncliError, InterruptedRun
 from cnncli.layers.declarations.validation_errors import ValidationError
-from cnncli.training.events import EpochDone, Notice
+from cnncli.training.events import EpochDone
 from cnncli.training.loggers import outbox
 from cnncli.training.loggers.mlflow_address import Web, destination
 from cnncli.training.loggers.vocabulary import LOGGERS
 from tests.training import small
 from tests.training.loggers.mlflow_server import server
-from tests.training.loggers.training import train
+from tests.training.loggers.training import train, warnings
 from tests.training.small import BATCHES, interrupter, outcome
 
 WORDS = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
@@ -30,18 +30,6 @@ def quick(monkeypatch):
         monkeypatch.delenv(word, raising=False)
     monkeypatch.setattr(outbox, "PAUSE", 0.01)
     monkeypatch.setattr(outbox, "FIRST_DELAY", 0.01)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    small.write_data(folder)
-    small.run(small.plan(folder), folder / "plain")
-    return folder
-
-
-def warnings(events):
-    return [event.text for event in events if isinstance(event, Notice) and event.level == "warning"]
 
 
 def lines(run):

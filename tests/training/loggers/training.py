@@ -1,6 +1,6 @@
 """Small trainings with loggers."""
 
-from cnncli.training.events import Ended, RunBegins
+from cnncli.training.events import Ended, Notice, RunBegins
 from cnncli.training.loggers.listening import logged
 from cnncli.training.loggers.vocabulary import LOGGERS
 from tests.training import small
@@ -23,3 +23,8 @@ def train(plan, loggers, folder=None, *, resume=None, on_event=lambda event: Non
 def begins(run, history=(), step=0):
     """The event with which a run in a folder begins, without anything of a network."""
     return RunBegins("small", run, {}, small.model(), step, tuple(history), None)
+
+
+def warnings(events):
+    """The texts of the warnings among events."""
+    return [event.text for event in events if isinstance(event, Notice) and event.level == "warning"]
