@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cnncli.api.data import decoding, obtain, oddities, refuse_moved
 from cnncli.api.runs import Run
-from cnncli.api.specs import Changes, Source, data_setting, open_spec, settings
+from cnncli.api.specs import Changes, Source, data_settings, open_spec, settings
 from cnncli.api.targets import find_model, no_run
 from cnncli.datasets.rescale import image_scale, rescaling_layer
 from cnncli.datasets.section import TRAIN
@@ -86,7 +86,7 @@ def train(
     saved), CnncliError if something can't be read or written, ExpectationError if `overfit_batches` fails. `expect` is
     not evaluated: call `Run.judge`.
     """
-    listed = [*settings(changes), *([] if data is None else [data_setting(data)])]
+    listed = [*settings(changes), *data_settings(data)]
     opened = open_spec(spec, listed)
     tell_doubts(opened, on_event)
     start = None if weights is None else find_model(Path(weights)).file
@@ -326,7 +326,7 @@ def resumed_spec(run: Path, lengths: Mapping[str, object], data: PathLike | None
     path = run / "spec.yaml"
     if not path.is_file():
         raise UsageError(f"--resume needs a run; {no_run(run)}")
-    moved = [] if data is None else [data_setting(data)]
+    moved = data_settings(data)
     refuse_moved(load(path, moved, check_data=False).data, f"cnncli train --resume {quote(str(run))}")
     moved += [] if log is None else [f"fit.log=[{log}]"]
     spec = load(path, moved, check_weights=False)

@@ -47,7 +47,9 @@ class Peer:
         try:
             hello = self._ask(description)
             self.version = str(hello["version"])
-            self.variants = {str(name): float(seconds) for name, seconds in hello["variants"].items()}
+            self.variants: Mapping[str, float] = {
+                str(name): float(seconds) for name, seconds in hello["variants"].items()
+            }
         except BaseException:
             self.close()
             raise
