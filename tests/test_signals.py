@@ -93,7 +93,7 @@ def test_a_peer_at_work_is_killed():
     code = """
 import sys
 from cnncli.interop.peers.peer import Peer
-work = "import os, time; print('{\\"version\\":', os.getpid(), ', \\"variants\\": []}', flush=True); time.sleep(999)"
+work = "import os, time; print('{\\"version\\":', os.getpid(), ', \\"variants\\": {}}', flush=True); time.sleep(999)"
 peer = Peer("x", [sys.executable, "-c", work], {}, os.environ)
 print(peer.version, flush=True)
 """

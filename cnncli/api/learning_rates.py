@@ -62,8 +62,9 @@ def find_learning_rate(spec: Spec, around: Surroundings, tested: "Range") -> Lea
     Raises CnncliError if the loss does not fall at any rate, and what `train_spec` raises before the first batch.
     """
     with begun(spec, around) as (_, plan, dataset, threads, _):
+        from cnncli.training.loop.plan import RunOptions
         from cnncli.training.loop.range_test import range_test
-        from cnncli.training.loop.session import RunOptions, ready
+        from cnncli.training.loop.session import ready
 
         tell = around.on_event
         tell(Progress("compiling kernels …"))

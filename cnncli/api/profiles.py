@@ -20,8 +20,9 @@ def profile_spec(spec: Spec, around: Surroundings, *, steps: int | None = None) 
     tell, start = around.on_event, perf_counter()
     with temporary_folder() as folder, begun(spec, around) as (_, full, dataset, threads, _):
         from cnncli.report.tables.profile import ProfileReport
+        from cnncli.training.loop.plan import RunOptions
         from cnncli.training.loop.profile import one_epoch, profile
-        from cnncli.training.loop.session import RunOptions, ready
+        from cnncli.training.loop.session import ready
 
         plan, loaded = one_epoch(full, steps), perf_counter()
         tell(Progress("compiling kernels …"))

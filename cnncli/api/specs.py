@@ -62,14 +62,16 @@ def settings(changes: Changes) -> list[str]:
     return [f"{key}={value if key.startswith('expect.') else _text(value)}" for key, value in flat.items()]
 
 
-def data_setting(data: str | os.PathLike[str]) -> str:
-    """The change that selects other data; their path is relative to the working directory.
+def data_settings(data: str | os.PathLike[str] | None) -> list[str]:
+    """The change that selects other data, relative to the working directory; none without `data`.
 
     Raises DeclarationError where there are none.
     """
+    if data is None:
+        return []
     text = os.fspath(data)
     name = text if SOURCES.find(text) else find(DataSection(dataset=text), Path.cwd()).name
-    return f"data.dataset={json.dumps(name)}"
+    return [f"data.dataset={json.dumps(name)}"]
 
 
 def _text(value: object, *, indent: int | None = None) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cnncli.api.data import decoding, obtain, oddities, refuse_moved
 from cnncli.api.runs import Run
-from cnncli.api.specs import Changes, Source, data_setting, open_spec, settings
+from cnncli.api.specs import Changes, Source, data_settings, open_spec, settings
 from cnncli.api.targets import find_model, no_run
 from cnncli.datasets.rescale import image_scale, rescaling_layer
 from cnncli.datasets.section import TRAIN
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from cnncli.training.distributed.group import Group
     from cnncli.training.loop.forecast import Forecast
     from cnncli.training.loop.overfitting import Verdict
-    from cnncli.training.loop.session import Fitting, Plan, Supervision
+    from cnncli.training.loop.plan import Fitting, Plan, Supervision
 
 PathLike = str | os.PathLike[str]
 LIMITS = ("max_steps", "max_time")
@@ -86,7 +86,7 @@ def train(
     saved), CnncliError if something can't be read or written, ExpectationError if `overfit_batches` fails. `expect` is
     not evaluated: call `Run.judge`.
     """
-    listed = [*settings(changes), *([] if data is None else [data_setting(data)])]
+    listed = [*settings(changes), *data_settings(data)]
     opened = open_spec(spec, listed)
     tell_doubts(opened, on_event)
     start = None if weights is None else find_model(Path(weights)).file
@@ -149,7 +149,8 @@ def train_spec(
     """
     with begun(spec, around) as (settled, plan, dataset, threads, _):
         from cnncli.kernels.jit import compilations
-        from cnncli.training.loop.session import RunOptions, train
+        from cnncli.training.loop.plan import RunOptions
+        from cnncli.training.loop.session import train
 
         around.on_event(Progress("compiling kernels …"))
         heard = compilations.heard_by(
@@ -200,7 +201,8 @@ def forecast_spec(
     """Estimate the training of a spec, with the same checks as `train_spec`; nothing is written."""
     with begun(spec, around) as (_, plan, dataset, threads, before):
         from cnncli.training.loop.forecast import forecast
-        from cnncli.training.loop.session import RunOptions, check
+        from cnncli.training.loop.plan import RunOptions
+        from cnncli.training.loop.session import check
 
         network = check(plan, dataset, RunOptions(run, weights, output, fitting(spec, run, weights)), threads)
         around.on_event(Progress("compiling kernels, timing some batches …"))
@@ -211,7 +213,7 @@ def forecast_spec(
 
 def fitting(spec: Spec, run: Path | None, weights: Path | None) -> "Fitting | None":
     """The model file of the spec's `weights`, unless a run is resumed or other weights are given."""
-    from cnncli.training.loop.session import Fitting
+    from cnncli.training.loop.plan import Fitting
 
     if spec.weights is None or run is not None or weights is not None:
         return None
@@ -240,7 +242,8 @@ def begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
         threads = settle(threads, room=True)  # before Numba is imported
         from cnncli.training.cautions import of_data
         from cnncli.training.loop.forecast import resident
-        from cnncli.training.loop.session import Plan, read_data
+        from cnncli.training.loop.plan import Plan
+        from cnncli.training.loop.session import read_data
 
         origin = {**around.origin, **({"processes": processes.size} if processes.size > 1 else {})}
         base = spec.path.parent if spec.path else Path()
@@ -326,7 +329,7 @@ def resumed_spec(run: Path, lengths: Mapping[str, object], data: PathLike | None
     path = run / "spec.yaml"
     if not path.is_file():
         raise UsageError(f"--resume needs a run; {no_run(run)}")
-    moved = [] if data is None else [data_setting(data)]
+    moved = data_settings(data)
     refuse_moved(load(path, moved, check_data=False).data, f"cnncli train --resume {quote(str(run))}")
     moved += [] if log is None else [f"fit.log=[{log}]"]
     spec = load(path, moved, check_weights=False)

@@ -215,7 +215,7 @@ class _Worker:
 
     def _train(self, trial: Any, made: list[str], before: str | None) -> list[float]:
         """Train a trial, or go on with its run, and return the values of the objectives."""
-        from cnncli.training.loop.session import Supervision
+        from cnncli.training.loop.plan import Supervision
         from cnncli.training.search.study import EPOCH, FIRST
 
         tuning = self.tuning

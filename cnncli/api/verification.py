@@ -57,7 +57,7 @@ def _trainings(spec: Spec, around: Surroundings) -> "Iterator[tuple[Trainings, i
             tell(Progress(f"epoch {event.epoch}, batch {event.batch}/{event.batches} …"))
 
     with temporary_folder() as folder, begun(spec, around) as (_, plan, dataset, threads, _):
-        from cnncli.training.loop.session import RunOptions
+        from cnncli.training.loop.plan import RunOptions
         from cnncli.training.loop.verification import Trainings
 
         start = RunOptions(fitting=fitting(spec, None, None), listed=False)

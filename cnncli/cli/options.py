@@ -1,7 +1,8 @@
 """Shared parts of commands: help without arguments, integers as `N` in help, and the end of help texts."""
 
+from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +13,11 @@ from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.training.policy import POLICIES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from click.shell_completion import CompletionItem
+
+    Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 DOCS = "README.md, docs/reference.md, docs/errors.md (in the source)"
 ARGUMENTS = "cnncli.arguments"
@@ -76,6 +81,10 @@ def _pattern(ctx: click.Context, param: click.Parameter, value: str | None) -> s
         raise UsageError(*(f"--label-from {quote(value or '')}: {detail.text}" for detail in error.details)) from None
 
 
+set_option = click.option(
+    "--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable."
+)
+batch_size_option = click.option("--batch-size", type=Integer(1), help="Number of images in a batch.")
 threads_option = click.option("--threads", type=Integer(1), help="Number of threads. Default: the available CPUs.")
 dtype_option = click.option(
     "--dtype",
@@ -83,6 +92,18 @@ dtype_option = click.option(
     help="How activations are stored. Default: as in training.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+junit_option = click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
+
+
+def data_option(text: str = "Dataset to train on.") -> "Decorator":
+    """The option --data with its help."""
+    return click.option("--data", metavar="SOURCE", help=text)
+
+
+def output_option(text: str, *, metavar: str = "FILE", **settings: Any) -> "Decorator":
+    """The option -o with its help and other settings of click."""
+    kind = settings.pop("type", click.Path(path_type=Path))
+    return click.option("-o", "--output", metavar=metavar, type=kind, help=text, **settings)
 
 
 def _columns(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> TableColumns | None:

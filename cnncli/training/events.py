@@ -111,6 +111,10 @@ class Inside(Protocol):
     def gradients(self) -> "dict[str, Array]":
         """The gradients of the last batch by the names of their weights; read-only."""
 
+    @property
+    def between_epochs(self) -> bool:
+        """Whether the weights are those of the end of an epoch: no batch of the next one has been trained."""
+
     def mistakes(self, most: int) -> list[WrongImage]:
         """The `most` misclassified validation images with the most probable wrong answers; without classes, none."""
 

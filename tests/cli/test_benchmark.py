@@ -94,6 +94,7 @@ def test_a_peer_takes_its_turns(run, monkeypatch):
     least, most = against["ratio_range"]
     assert 0 < least <= against["ratio"] <= most
     assert against["variants"] == {"default": 4.0, "channels_last": 24.0}
+    assert against["seconds_to_start"] == {"default": 0.5, "channels_last": 31.2}
     assert re.search(
         r"\ntorch 9\.9 \(channels_last\): 166\.67 ms · 24 images/s; cnncli does [\d.]+ × as",
         run("--against", "torch").stdout,

@@ -16,7 +16,8 @@ from cnncli.graph import network
 from cnncli.graph.model import Node
 from cnncli.training.distributed.launch import group, together
 from cnncli.training.events import BatchDone
-from cnncli.training.loop.session import RunOptions, read_data, train
+from cnncli.training.loop.plan import RunOptions
+from cnncli.training.loop.session import read_data, train
 from tests.training import small
 
 

@@ -12,7 +12,8 @@ import pytest
 
 pytest.importorskip("mpi4py")
 
-from cnncli.training.loop.session import RunOptions, read_data, train
+from cnncli.training.loop.plan import RunOptions
+from cnncli.training.loop.session import read_data, train
 from tests.distributed import ranks
 from tests.training import small
 

@@ -9,7 +9,7 @@ if description.get("mode") == "inference" and "loss" in description:
     sys.exit("nobody needs a loss to infer")
 if behaviour == "broken":
     sys.exit("first line\nRuntimeError: no such module")
-print(json.dumps({"version": "9.9", "variants": ["default", "channels_last"]}), flush=True)
+print(json.dumps({"version": "9.9", "variants": {"default": 0.5, "channels_last": 31.25}}), flush=True)
 for number, line in enumerate(sys.stdin):
     variant = json.loads(line)
     if behaviour == "mute":

@@ -23,7 +23,7 @@ from cnncli.layers.activation_functions import ACTIVATIONS
 from cnncli.layers.declarations.declaration import Declaration
 from cnncli.spec.spec import parse
 from cnncli.spec.validation.messages import REGISTRIES
-from cnncli.training.loop.session import Plan
+from cnncli.training.loop.plan import Plan
 from cnncli.training.optimizers.schedules import Schedule
 from cnncli.training.runs import checkpoint
 from cnncli.training.sections import CompileSection

@@ -29,7 +29,7 @@ def start(**description):
 
 def test_rounds_are_asked_for_one_by_one():
     with start() as fake:
-        assert (fake.version, fake.variants) == ("9.9", ["default", "channels_last"])
+        assert (fake.version, fake.variants) == ("9.9", {"default": 0.5, "channels_last": 31.25})
         assert fake.round("default") == 8 / 2.0
         assert fake.round("channels_last") == 16 / 0.5
         assert fake.process.poll() is None
@@ -49,7 +49,7 @@ def test_a_peer_that_ends_in_a_round_is_told():
 
 def test_a_peer_that_does_not_end_is_ended(monkeypatch):
     monkeypatch.setattr(peer, "PATIENCE", 0.1)
-    code = 'import time\nprint(\'{"version": "1", "variants": []}\', flush=True)\ntime.sleep(60)'
+    code = 'import time\nprint(\'{"version": "1", "variants": {}}\', flush=True)\ntime.sleep(60)'
     with Peer("fake", [sys.executable, "-c", code], {}, dict(os.environ)) as fake:
         pass
     assert fake.process.returncode == -9
@@ -104,5 +104,5 @@ def test_a_framework_runs_in_each_of_its_ways_in_the_dtypes_it_is_allowed(name, 
     command = [BENCH, "-P", str(Path(peer.__file__).with_name(framework.script))]
     with Peer(name, command, {**network, **about}, environment) as other:
         own = ["float32"] if name == "onnxruntime" else dtypes
-        assert other.variants == ([f"{dtype}, {way}" for dtype in own for way in ways] or own)
+        assert list(other.variants) == ([f"{dtype}, {way}" for dtype in own for way in ways] or own)
         assert all(other.round(variant) > 0 for variant in other.variants)

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from cnncli.spec.spec import load
-from cnncli.training.loop.session import Plan
+from cnncli.training.loop.plan import Plan
 from cnncli.training.runs import checkpoint
 from tests.cli.test_train import SPEC
 from tests.errors.page import run

@@ -28,7 +28,12 @@ def said(images_per_second, others_cpus=0.0, **against):
         "images_per_second": images_per_second,
         "others_cpus": others_cpus,
         "against": {
-            name: {"images_per_second": theirs, "ratio": ratio, "ratio_range": [ratio - 0.5, ratio + 0.25]}
+            name: {
+                "variant": "float32, a way",
+                "images_per_second": theirs,
+                "ratio": ratio,
+                "ratio_range": [ratio - 0.5, ratio + 0.25],
+            }
             for name, (theirs, ratio) in against.items()
         },
     }
@@ -54,11 +59,38 @@ def test_training_has_a_row_for_each_opponent():
     }
     lines = rates.render_training(figures)
     assert rows(lines) == [
-        ["mnist", "128", "28,154", "PyTorch", "4,500", "6.26 ×", "5.76 – 6.51", "≥ 3.5 × ✓", "≥ 5 × ✓"],
-        ["mnist", "128", "28,154", "Keras, TensorFlow", "12,000", "2.35 ×", "1.85 – 2.60", "≥ 2.5 × ✗", "≥ 4 × ✗"],
-        ["vgg_small", "128", "1,200", "PyTorch", "650", "1.85 ×", "1.35 – 2.10", "≥ 1.4 × ✓", "≥ 1.8 × ✓"],
+        ["mnist", "128", "28,154", "PyTorch (a way)", "4,500", "6.26 ×", "5.76 – 6.51", "≥ 3.5 × ✓", "≥ 5 × ✓"],
+        [
+            "mnist",
+            "128",
+            "28,154",
+            "Keras, TensorFlow (a way)",
+            "12,000",
+            "2.35 ×",
+            "1.85 – 2.60",
+            "≥ 2.5 × ✗",
+            "≥ 4 × ✗",
+        ],
+        ["vgg_small", "128", "1,200", "PyTorch (a way)", "650", "1.85 ×", "1.35 – 2.10", "≥ 1.4 × ✓", "≥ 1.8 × ✓"],
     ]
     assert "cnncli benchmark configs/mnist.yaml --batch-size 128 --against torch,tensorflow" in lines
+
+
+def test_torch_compile_is_one_of_the_ways_of_pytorch_and_its_time_is_told():
+    figures = {key: said(1200.0, torch=(650.0, 1.846)) for key in ("vgg_small-128", "resnet20-128")}
+    seconds = {"float32, default": 1.0, "float32, default, compiled": 31.2, "float32, channels_last, compiled": 29.0}
+    figures["vgg_small-128"]["against"]["torch"] |= {"variant": list(seconds)[1], "seconds_to_start": seconds}
+    lines = rates.render_training(figures)
+    assert [row[3] for row in rows(lines)] == ["PyTorch (default, compiled)", "PyTorch (a way)"]
+    assert "cnncli benchmark configs/vgg_small.yaml --batch-size 128 --against torch --compile" in lines
+    assert "cnncli benchmark configs/resnet20.yaml --batch-size 128 --against torch" in lines
+    assert "torch.compile took 31 s (vgg_small, 128) until its first steps were done." in lines
+
+
+@pytest.mark.parametrize(("compiler", "options"), [("true", ["--compile"]), ("no-such-compiler", [])])
+def test_torch_compile_counts_where_there_is_a_compiler(monkeypatch, compiler, options):
+    monkeypatch.setenv("CXX", compiler)
+    assert runs.compiling() == options
 
 
 def test_inference_is_told_in_microseconds_an_image():
@@ -68,8 +100,8 @@ def test_inference_is_told_in_microseconds_an_image():
     }
     lines = rates.render_inference(figures)
     assert rows(lines) == [
-        ["mnist", "256", "20.0", "ONNX Runtime", "25.0", "1.25 ×", "0.75 – 1.50", "≥ 1.2 × ✓", "≥ 1.5 × ✗"],
-        ["mnist", "1", "62.5", "ONNX Runtime", "50.0", "0.80 ×", "0.30 – 1.05", "≥ 1.2 × ✗", "≥ 1.5 × ✗"],
+        ["mnist", "256", "20.0", "ONNX Runtime (a way)", "25.0", "1.25 ×", "0.75 – 1.50", "≥ 1.2 × ✓", "≥ 1.5 × ✗"],
+        ["mnist", "1", "62.5", "ONNX Runtime (a way)", "50.0", "0.80 ×", "0.30 – 1.05", "≥ 1.2 × ✗", "≥ 1.5 × ✗"],
     ]
     assert "cnncli benchmark configs/mnist.yaml --batch-size 1 --against onnxruntime --inference" in lines
 
@@ -95,15 +127,16 @@ def test_a_match_is_of_a_spec_that_there_is_with_images_of_its_side(match):
 def test_bfloat16_is_held_against_our_float32_and_the_best_of_a_peer():
     variants = {"float32, a": 400.0, "float32, b": 500.0, "bf16, a": 1600.0, "bf16, b, compiled": 900.0}
     document = said(2400.0, torch=(1600.0, 1.5))
-    document["against"]["torch"]["variants"] = variants
+    document["against"]["torch"] |= {"variants": variants, "seconds_to_start": dict.fromkeys(variants, 12.0)}
     lines = narrow.render_training({"vgg_small-128": {"float32": said(2000.0), "bf16": document}})
     assert rows(lines) == [
         ["vgg_small", "128", "2,000", "500", "2,400", "1,600", "1.20 ×", "≥ 1.3 × ✗", "1.50 ×", "1.00 – 1.75"]
     ]
     assert lines[1:3] == [
         "cnncli benchmark configs/vgg_small.yaml --batch-size 128",
-        "cnncli benchmark configs/vgg_small.yaml --batch-size 128 --dtype bf16 --against torch",
+        "cnncli benchmark configs/vgg_small.yaml --batch-size 128 --dtype bf16 --against torch --compile",
     ]
+    assert "torch.compile took 12 s (vgg_small, 128) until its first steps were done." in lines
 
     document = said(100_000.0, 0.5, openvino=(80_000.0, 1.25))
     document["against"]["openvino"]["variants"] = {"float32": 40_000.0, "bf16": 80_000.0}
@@ -130,7 +163,7 @@ def test_the_rates_that_init_shows_are_those_of_the_page(monkeypatch, tmp_path):
 
 def test_networks_have_a_row_each_with_small_rates_told_exactly():
     lines = rates.render_networks({"networks/vgg16-4": said(3.54, torch=(2.0, 1.77))})
-    cells = ["networks/vgg16", "4", "3.5", "PyTorch", "2.0", "1.77 ×", "1.27 – 2.02", "≥ 1 × ✓", "≥ 1.8 × ✗"]
+    cells = ["networks/vgg16", "4", "3.5", "PyTorch (a way)", "2.0", "1.77 ×", "1.27 – 2.02", "≥ 1 × ✓", "≥ 1.8 × ✗"]
     assert rows(lines) == [cells]
 
 
@@ -297,7 +330,7 @@ def test_sections_that_fail_or_are_not_asked_for_keep_their_figures(tmp_path, mo
     assert measured["share"]["rounds"] == 3
     assert "growth" not in measured
     text = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
-    assert "| mnist | 128 | 30,000 | PyTorch |" in text
+    assert "| mnist | 128 | 30,000 | PyTorch (a way) |" in text
     assert "| vgg_small | 150.0 | 300.0 | 50.0 % |" in text
 
 

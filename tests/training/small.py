@@ -14,7 +14,8 @@ from cnncli.graph.model import INPUT, Model, Node
 from cnncli.layers.vocabulary import LAYERS
 from cnncli.training.events import BatchDone
 from cnncli.training.loop import session
-from cnncli.training.loop.session import Plan, RunOptions, read_data, train
+from cnncli.training.loop.plan import Plan, RunOptions
+from cnncli.training.loop.session import read_data, train
 from cnncli.training.runs import checkpoint
 from cnncli.training.sections import CompileSection, FitSection
 

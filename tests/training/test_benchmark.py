@@ -160,7 +160,7 @@ def test_the_machine_says_how_long_its_cpus_have_worked_if_it_does():
 class Fake:
     """An opponent with two variants whose rounds are given."""
 
-    version, variants = "1.2", ("slow", "fast")
+    version, variants = "1.2", {"slow": 3.0, "fast": 4.5}
 
     def __init__(self, log):
         self.log = log

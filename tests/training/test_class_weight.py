@@ -16,7 +16,8 @@ from cnncli.layers.core import Dense, Flatten
 from cnncli.spec.spec import parse
 from cnncli.training import class_weight
 from cnncli.training.class_weight import Weights, of_rows
-from cnncli.training.loop.session import RunOptions, check, read_data
+from cnncli.training.loop.plan import RunOptions
+from cnncli.training.loop.session import check, read_data
 from cnncli.training.sections import CompileSection, FitSection
 from tests.datasets.photos import classes, table
 from tests.training import small

@@ -7,6 +7,7 @@ operation with every error, not only the first of each name.
 
 import errno
 import os
+import shutil
 
 import pytest
 
@@ -118,6 +119,29 @@ def test_a_disk_that_fails_is_one_line_and_costs_no_more_than_what_was_not_saved
                 check_resumed(data, run)
             else:
                 assert not resume, name
+
+
+def test_a_folder_of_mlflow_that_fails_is_one_warning(data, here, pytestconfig):
+    """`--long` tries every operation, not only the first of each kind."""
+    logger, run = {"mlflow": {"tracking_uri": "mlruns"}}, here / "run"
+
+    def warned():
+        shutil.rmtree(run, ignore_errors=True)
+        told = training.warnings(training.train(plan(data), [logger], run))
+        assert small.outcome(run) == small.outcome(data / "straight")
+        return told
+
+    with Disk(here / "mlruns") as disk:
+        assert warned() == []
+    clearing_up = ("close ", "unlink ")  # of what is in its place already: that they fail costs nothing
+    tried = [number for number, name in enumerate(disk.done) if not name.startswith(clearing_up)]
+    first = {disk.done[number].partition(" ")[0]: number for number in reversed(tried)}
+    for number in tried if pytestconfig.getoption("--long") else first.values():
+        shutil.rmtree(here / "mlruns", ignore_errors=True)
+        with Disk(here / "mlruns", number, errno.ENOSPC):
+            (told,) = warned()
+        assert told.startswith("MLflow: the log ends here: "), disk.done[number]
+        assert os.strerror(errno.ENOSPC) in told, disk.done[number]
 
 
 @pytest.mark.long

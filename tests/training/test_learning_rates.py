@@ -10,8 +10,9 @@ from cnncli.datasets.batches import Feed, order
 from cnncli.errors import CnncliError
 from cnncli.spec.spec import load
 from cnncli.training.loop import range_test as learning_rates
+from cnncli.training.loop.plan import RunOptions
 from cnncli.training.loop.range_test import Range, range_test
-from cnncli.training.loop.session import RunOptions, read_data, ready
+from cnncli.training.loop.session import read_data, ready
 from cnncli.training.optimizers.optimizers import OPTIMIZERS
 from tests.training import small
 

@@ -11,6 +11,7 @@ from cnncli.system import signals
 from cnncli.training.events import BatchDone, EpochDone, Stopped
 from cnncli.training.loop import loop, session
 from cnncli.training.loop.interruption import Interruption
+from cnncli.training.loop.plan import RunOptions
 from cnncli.training.metrics.evaluation import evaluated
 from cnncli.training.runs import checkpoint
 from tests.training import small
@@ -368,5 +369,5 @@ def test_data_that_are_changed_before_the_run_begins_leave_no_run_and_promise_no
         file.seek(200)
         file.write(b"x")
     with pytest.raises(CnncliError, match=r"x_train\.npy was changed by another program while it was being read$"):
-        session.train(plan, dataset, session.RunOptions(output=data / "run"), 2, lambda event: None)
+        session.train(plan, dataset, RunOptions(output=data / "run"), 2, lambda event: None)
     assert not (data / "run").exists()

@@ -19,7 +19,8 @@ from cnncli.layers.losses import LOSSES
 from cnncli.spec.spec import load as load_spec
 from cnncli.spec.spec import parse
 from cnncli.training.class_weight import Weights, of_pixels
-from cnncli.training.loop.session import RunOptions, check, read_data
+from cnncli.training.loop.plan import RunOptions
+from cnncli.training.loop.session import check, read_data
 from cnncli.training.sections import CompileSection, FitSection
 from tests.kernels.agreement import tensors
 from tests.kernels.loss_cases import OF_LOGITS, problem

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from cnncli.report.tables.profile import ProfileReport, tenths
 from cnncli.training.loop import loop
+from cnncli.training.loop.plan import RunOptions
 from cnncli.training.loop.profile import one_epoch, profile
-from cnncli.training.loop.session import RunOptions, read_data, ready
+from cnncli.training.loop.session import read_data, ready
 from cnncli.training.metrics.evaluation import Sums
 from cnncli.training.resources import benchmark
 from tests.training import small

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnncli.cli.options import Integer, example, json_option, threads_option
+from cnncli.cli.options import Integer, batch_size_option, example, json_option, set_option, threads_option
 from cnncli.errors import UsageError
 from cnncli.hints import suggestion as near
 from cnncli.report.terminal.output import echo, emit
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 @click.command("benchmark", epilog=example("cnncli benchmark mnist.yaml --inference --batch-size 1"))
 @click.argument("spec", type=click.Path())
-@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
+@set_option
 @click.option("--inference", is_flag=True, help="Time predictions instead of training steps.")
-@click.option("--batch-size", type=Integer(1), help="Images in a batch.")
+@batch_size_option
 @click.option(
     "--dtype",
     type=click.Choice(list(POLICIES)),

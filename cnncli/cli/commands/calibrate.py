@@ -6,7 +6,7 @@ import click
 
 from cnncli.api.model import Model
 from cnncli.cli.downloads import offline_option
-from cnncli.cli.options import example, json_option, threads_option
+from cnncli.cli.options import data_option, example, json_option, output_option, threads_option
 from cnncli.cli.target import find_target, tta_option, weights_option
 from cnncli.errors import UsageError
 from cnncli.hints import MODEL_ENDING
@@ -17,7 +17,7 @@ from cnncli.report.terminal.progress import Status
 @click.command("calibrate", epilog=example("cnncli calibrate runs/mnist/latest --unknown precision=0.99"))
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @weights_option
-@click.option("--data", metavar="SOURCE", help="Dataset to fit on. Default: the validation images.")
+@data_option("Dataset to fit on. Default: the validation images.")
 @click.option(
     "--thresholds",
     metavar="WANT",
@@ -32,13 +32,7 @@ from cnncli.report.terminal.progress import Status
 )
 @tta_option
 @click.option("--reset", is_flag=True, help="Remove all decisions from the model file.")
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Write a new model file instead of changing the given one.",
-)
+@output_option("Write a new model file instead of changing the given one.")
 @threads_option
 @offline_option
 @json_option

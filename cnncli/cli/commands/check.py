@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from cnncli.cli import tell, tell_warnings
-from cnncli.cli.options import example
+from cnncli.cli.options import example, set_option
 from cnncli.errors import CnncliError, SpecError
 from cnncli.escaping import one_line
 from cnncli.graph.model import lower
@@ -15,7 +15,7 @@ from cnncli.spec.spec import Spec, load
 
 @click.command("check", epilog=example("cnncli check mnist.yaml --set fit.epochs=3"))
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path())
-@click.option("overrides", "--set", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
+@set_option
 @click.option("as_json", "--json", is_flag=True, help="Print one JSON object per spec.")
 def command(specs: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -> int:
     """Check specs and report every problem with file:line:column, and what was understood of the data's layout."""

@@ -10,7 +10,7 @@ import click
 
 from cnncli.api.comparison import compared, with_pairs
 from cnncli.cli.downloads import offline_option
-from cnncli.cli.options import example, threads_option
+from cnncli.cli.options import data_option, example, output_option, threads_option
 from cnncli.errors import CnncliError, UsageError
 from cnncli.report.pictures.save import suffix_of
 from cnncli.report.tables.comparison import document, print_comparison
@@ -28,9 +28,9 @@ ROWS = 16
 
 @click.command("compare", epilog=example("cnncli compare runs/a/latest runs/b/latest --fail-if-worse 0.5%"))
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the curves to this file, .svg or .png.")
+@output_option("Write the curves to this file, .svg or .png.")
 @click.option("--paired", is_flag=True, help="Evaluate the models on the same images, and test the difference.")
-@click.option("--data", metavar="SOURCE", help="With --paired: images to evaluate on, as in `evaluate`.")
+@data_option("With --paired: images to evaluate on, as in `evaluate`.")
 @click.option(
     "--fail-if-worse",
     "tolerance",

@@ -14,6 +14,8 @@ from cnncli.cli.options import (
     json_option,
     label_from_option,
     layout_option,
+    output_option,
+    set_option,
 )
 from cnncli.datasets.describe import find
 from cnncli.datasets.layouts.recognize import name_within
@@ -53,8 +55,8 @@ SETTINGS = {
     type=Integer(1, LARGEST_SIDE),
     help="Compare the pixels of image files at this size, as a model with this `image_size` sees them.",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Contact sheet to write, .svg or .png.")
-@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
+@output_option("Contact sheet to write, .svg or .png.")
+@set_option
 @layout_option
 @columns_option
 @label_from_option

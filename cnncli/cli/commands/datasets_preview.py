@@ -7,7 +7,7 @@ import click
 from cnncli.api.data import augmented_images
 from cnncli.api.plots import drawn
 from cnncli.cli.downloads import offline_option
-from cnncli.cli.options import Integer, example
+from cnncli.cli.options import Integer, example, output_option, set_option
 from cnncli.report.pictures.save import suffix_of
 from cnncli.report.terminal.output import echo
 from cnncli.report.terminal.progress import Status
@@ -16,15 +16,8 @@ from cnncli.spec.spec import load
 
 @click.command("preview", epilog=example("cnncli datasets preview mnist.yaml -o sheet.png"))
 @click.argument("spec", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path("preview.png"),
-    show_default=True,
-    help="Picture to write, .svg or .png.",
-)
-@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
+@output_option("Picture to write, .svg or .png.", default=Path("preview.png"), show_default=True)
+@set_option
 @click.option("--images", type=Integer(1, 64), default=8, show_default=True, help="Number of images, side by side.")
 @click.option("--draws", type=Integer(1, 64), default=4, show_default=True, help="Augmented versions of each.")
 @offline_option

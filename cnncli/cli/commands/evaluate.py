@@ -7,7 +7,7 @@ import click
 
 from cnncli.api.model import Dtype, Model
 from cnncli.cli.downloads import offline_option
-from cnncli.cli.options import Integer, dtype_option, example, json_option, threads_option
+from cnncli.cli.options import Integer, data_option, dtype_option, example, json_option, junit_option, threads_option
 from cnncli.cli.target import find_target, tta_option, weights_option
 from cnncli.errors import CnncliError, UsageError, reason
 from cnncli.report.tables.expectations import Report
@@ -28,7 +28,7 @@ TOP, MANY = 5, 20
 @click.command("evaluate", epilog=example("cnncli evaluate runs/mnist/latest --expect 'accuracy >= 0.95'"))
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @weights_option
-@click.option("--data", metavar="SOURCE", help="Dataset to evaluate on: a built-in name, a folder of images or a file.")
+@data_option("Dataset to evaluate on: a built-in name, a folder of images or a file.")
 @click.option("--top-k", type=Integer(1), help=f"Report top-N accuracy. Default: {TOP} with more than {MANY} classes.")
 @click.option(
     "--normalize",
@@ -45,7 +45,7 @@ TOP, MANY = 5, 20
 @click.option(
     "--plots", metavar="FOLDER", type=click.Path(path_type=Path), help="Write pictures of it into this folder."
 )
-@click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
+@junit_option
 @tta_option
 @threads_option
 @dtype_option

@@ -11,7 +11,7 @@ from cnncli.api.model import Model
 from cnncli.api.plots import plot_explanations
 from cnncli.cli.compiling import compiling
 from cnncli.cli.inputs import check_inputs, split
-from cnncli.cli.options import example, json_option, threads_option
+from cnncli.cli.options import example, json_option, output_option, threads_option
 from cnncli.cli.target import find_target, weights_option
 from cnncli.errors import CnncliError, UsageError
 from cnncli.escaping import json_line
@@ -43,15 +43,7 @@ MOST_IMAGES = 20
     help="Of gradcam, saliency, occlusion, maps, filters; separated by commas. Default: all.",
 )
 @click.option("--invert", is_flag=True, help="Invert brightness first, for dark digits on white paper.")
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    default="explain.svg",
-    show_default=True,
-    help="Picture to write, .svg or .png.",
-)
+@output_option("Picture to write, .svg or .png.", default="explain.svg", show_default=True)
 @threads_option
 @json_option
 def command(

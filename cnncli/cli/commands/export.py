@@ -6,7 +6,7 @@ import click
 
 from cnncli.api.export import export_model
 from cnncli.api.model import Model
-from cnncli.cli.options import example
+from cnncli.cli.options import example, output_option
 from cnncli.cli.target import find_target, weights_option
 from cnncli.interop.exports.exported import ExportOptions
 from cnncli.interop.exports.formats import CONVERTED, FORMATS, format_of
@@ -26,9 +26,7 @@ MODEL is a run, a model file or a spec (its newest run). Default: the newest run
 @click.command("export", help=HELP, epilog=example("cnncli export runs/mnist/latest -o digits --format numpy"))
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @weights_option
-@click.option(
-    "-o", "--output", metavar="FILE", required=True, type=click.Path(path_type=Path), help="File or folder to write."
-)
+@output_option("File or folder to write.", required=True)
 @click.option(
     "--format",
     "name",

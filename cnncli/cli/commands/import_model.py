@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from cnncli.api.importing import import_model, next_steps
-from cnncli.cli.options import example, json_option
+from cnncli.cli.options import example, json_option, output_option
 from cnncli.errors import UsageError, reason
 from cnncli.report.terminal.output import echo_json, echo_lines
 from cnncli.system.files import read_bounded
@@ -39,9 +39,7 @@ def _classes(ctx: click.Context, param: click.Parameter, value: str | None) -> t
 
 @click.command("import", epilog=example("cnncli import mobilenet.keras -o mobilenet"))
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", required=True, metavar="DIR", type=click.Path(path_type=Path), help="New or empty folder."
-)
+@output_option("New or empty folder.", metavar="DIR", required=True)
 @click.option("--spec", type=click.Path(path_type=Path), help="Take the network of this spec, and weights of FILE.")
 @click.option(
     "--image-size", metavar="HEIGHT,WIDTH", callback=_size, help="Size of the images, if the network leaves it open."

@@ -13,7 +13,7 @@ import click
 
 from cnncli.api.data import counting
 from cnncli.api.importing import Base, open_base
-from cnncli.cli.options import columns_option, example, label_from_option, layout_option
+from cnncli.cli.options import columns_option, data_option, example, label_from_option, layout_option, output_option
 from cnncli.datasets.describe import find
 from cnncli.datasets.files import shipped
 from cnncli.datasets.layouts.recognize import name_within
@@ -51,7 +51,7 @@ def _names(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
 
 @click.command("init", epilog=example("cnncli init --data photos/ --model resnet20"))
 @click.argument("name", metavar="[NAME]", required=False, shell_complete=_names)
-@click.option("--data", metavar="SOURCE", help="A folder of images, a file of arrays or a built-in dataset.")
+@data_option("A folder of images, a file of arrays or a built-in dataset.")
 @click.option(
     "--model",
     type=click.Choice(list(MODELS)),
@@ -61,7 +61,7 @@ def _names(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
 @click.option("--base", metavar="FILE", help="Begin with an imported or trained network, or a file to import.")
 @click.option("--freeze", is_flag=True, help="With --base, train the new last layer alone.")
 @click.option("--models", is_flag=True, help="List the networks of --model, with their parameters and speed.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: NAME.yaml.")
+@output_option("Default: NAME.yaml.")
 @layout_option
 @columns_option
 @label_from_option

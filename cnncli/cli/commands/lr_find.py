@@ -8,18 +8,15 @@ from typing import Any
 import click
 
 from cnncli.api.learning_rates import LearningRates, find_learning_rate
-from cnncli.api.specs import data_setting
 from cnncli.api.training import Surroundings
-from cnncli.cli import tell_warnings
 from cnncli.cli.characters import draw_in_characters
-from cnncli.cli.downloads import offline_option
-from cnncli.cli.options import Integer, example, json_option, threads_option
+from cnncli.cli.options import Integer, example, json_option, output_option
+from cnncli.cli.training_spec import TrainingSpec, training_spec
 from cnncli.errors import UsageError
 from cnncli.escaping import one_line
 from cnncli.report.pictures.save import suffix_of
 from cnncli.report.terminal.output import echo, echo_json, echo_lines, echo_raw
 from cnncli.report.terminal.progress import Status
-from cnncli.spec.spec import load
 
 FEWEST = 20
 """Updates, of which fewer say nothing."""
@@ -44,27 +41,19 @@ class Rate(click.FloatRange):
 
 
 @click.command("lr-find", epilog=example("cnncli lr-find mnist.yaml -o rates.svg"))
-@click.argument("spec", type=click.Path(path_type=Path))
-@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
-@click.option("--data", metavar="SOURCE", help="Dataset to train on.")
+@training_spec
 @click.option("--from", "first", metavar="RATE", type=Rate(), default=1e-6, help="First learning rate. Default: 1e-6.")
 @click.option("--to", "last", metavar="RATE", type=Rate(), default=10.0, help="Last learning rate. Default: 10.")
 @click.option("--updates", type=Integer(FEWEST), default=150, show_default=True, help="Number of learning rates.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Also write the chart, as SVG or PNG.")
-@threads_option
-@offline_option
+@output_option("Also write the chart, as SVG or PNG.")
 @json_option
 def command(
     *,
-    spec: Path,
-    overrides: tuple[str, ...],
-    data: str | None,
+    given: TrainingSpec,
     first: float,
     last: float,
     updates: int,
     output: Path | None,
-    threads: int | None,
-    offline: bool,
     as_json: bool,
 ) -> None:
     """Find a learning rate for SPEC: train with one that grows with every update, and look at the loss.
@@ -75,20 +64,20 @@ def command(
         raise UsageError(f"--from must be below --to; received {first:g} and {last:g}")
     if output is not None:
         suffix_of(output)
-    changes = [*overrides, *([] if data is None else [data_setting(data)])]
-    loaded = load(spec, changes)
-    tell_warnings(loaded.warnings)
+    loaded = given.load()
     with Status() as status:
         from cnncli.training.loop.range_test import Range
 
-        found = find_learning_rate(loaded, Surroundings(threads, offline, status), Range(first, last, updates))
+        around = Surroundings(given.threads, given.offline, status)
+        found = find_learning_rate(loaded, around, Range(first, last, updates))
     if output is not None:
         _write(found, output)
     if as_json:
         echo_json(found.document())
         return
     draw_in_characters([found.chart()])
-    _print(found, ["cnncli", "train", str(spec), *_options("--set", overrides), *_options("--data", [data])])
+    changes = [*_options("--set", given.overrides), *_options("--data", [given.data])]
+    _print(found, ["cnncli", "train", str(given.path), *changes])
     if output is not None:
         echo_lines([f"{output}"])
 

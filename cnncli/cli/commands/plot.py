@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from cnncli.api.plots import WHATS, Plot, PlotOptions, What, diagram, plotted
 from cnncli.cli.characters import draw_in_characters
 from cnncli.cli.downloads import offline_option
-from cnncli.cli.options import Integer, example, threads_option
+from cnncli.cli.options import Integer, data_option, example, output_option, threads_option
 from cnncli.cli.target import given_or_newest, weights_option
 from cnncli.errors import UsageError
 from cnncli.report.diagram.diagram import DiagramOptions
@@ -49,7 +49,7 @@ CONCERNS = {
     show_default=True,
     help="What to plot: one of the above.",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write, its format by the suffix.")
+@output_option("File to write, its format by the suffix.")
 @click.option("--format", "kind", type=click.Choice(FORMATS), help="Format, where no file says it. Default: svg.")
 @click.option("--dpi", type=Integer(24, 1200), default=DPI, show_default=True, help="Resolution of PNG files.")
 @click.option("--show-shapes", is_flag=True, help="model: show the shape of each output.")
@@ -67,7 +67,7 @@ CONCERNS = {
 @click.option("--layer", metavar="NAME", help="filters: the convolution. Default: the first.")
 @click.option("--images", type=Integer(1, 64), default=8, show_default=True, help="augment: number of images.")
 @click.option("--draws", type=Integer(1, 64), default=4, show_default=True, help="augment: versions of each.")
-@click.option("--data", metavar="SOURCE", help="Data to evaluate on, as in `evaluate`.")
+@data_option("Data to evaluate on, as in `evaluate`.")
 @weights_option
 @threads_option
 @offline_option

@@ -10,7 +10,7 @@ import click
 from cnncli.api.model import Dtype, Model
 from cnncli.cli.compiling import compiling
 from cnncli.cli.inputs import check_inputs, split
-from cnncli.cli.options import Integer, dtype_option, example, json_option, threads_option
+from cnncli.cli.options import Integer, dtype_option, example, json_option, output_option, threads_option
 from cnncli.cli.target import find_target, tta_option, weights_option
 from cnncli.cli.unread import unread
 from cnncli.errors import CnncliError, UsageError
@@ -34,13 +34,7 @@ MANY_CLASSES = 20
 @click.option("--invert", is_flag=True, help="Invert brightness first, for dark digits on white paper.")
 @tta_option
 @click.option("--raw", is_flag=True, help="Ignore the decisions of `cnncli calibrate`.")
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Write raw outputs to FILE.npy, or predictions to FILE.csv.",
-)
+@output_option("Write raw outputs to FILE.npy, or predictions to FILE.csv.")
 @click.option(
     "--submission", metavar="FILE", type=click.Path(path_type=Path), help="Write predictions with ids to FILE.csv."
 )

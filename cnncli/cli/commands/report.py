@@ -6,7 +6,7 @@ import click
 
 from cnncli.api.report import write_report
 from cnncli.cli.downloads import offline_option
-from cnncli.cli.options import example, threads_option
+from cnncli.cli.options import example, output_option, threads_option
 from cnncli.cli.target import given_or_newest
 from cnncli.report.terminal.output import echo_lines
 from cnncli.report.terminal.progress import Status
@@ -14,11 +14,9 @@ from cnncli.report.terminal.progress import Status
 
 @click.command("report", epilog=example("cnncli report runs/mnist/latest -o mnist.html"))
 @click.argument("runs", metavar="[RUN]...", nargs=-1, type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
+@output_option(
+    "HTML file to write. Default: report.html in the run; of several runs, here.",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="HTML file to write. Default: report.html in the run; of several runs, here.",
 )
 @threads_option
 @offline_option

@@ -91,8 +91,8 @@ def list_all(
     if as_json and as_csv:
         raise UsageError("--json and --csv can't be used together")
     with Status() as status:
-        status(Progress("reading runs …"))
-        everything = records(all_runs())
+        runs = all_runs()
+        everything = records(runs, lambda done: status(Progress(f"reading runs … {done:,} of {len(runs):,}")))
     named = [record for record in everything if not names or record.facts["name"] in names]
     named = [record for record in named if pattern is None or fnmatchcase(record.facts["name"], pattern)]
     chosen = matching(named, conditions)

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import click
 
-from cnncli.cli.options import example
+from cnncli.cli.options import example, output_option
 from cnncli.report.terminal.output import echo
 from cnncli.spec.schema import schema
 from cnncli.system import atomic
 
 
 @click.command("schema", epilog=example("cnncli schema -o spec.schema.json"))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file.")
+@output_option("Write to this file.")
 def command(*, output: Path | None) -> None:
     """Print the JSON Schema of a spec: with it, editors complete and check specs as they are written.
 

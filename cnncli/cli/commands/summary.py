@@ -6,14 +6,14 @@ import click
 
 from cnncli.api.summary import c_export
 from cnncli.api.targets import find_spec
-from cnncli.cli.options import example, json_option
+from cnncli.cli.options import example, json_option, set_option
 from cnncli.cli.target import given_or_newest
 from cnncli.report.terminal.output import echo_json
 
 
 @click.command("summary", epilog=example("cnncli summary mnist.yaml"))
 @click.argument("target", metavar="[SPEC|MODEL]", required=False, type=click.Path())
-@click.option("overrides", "--set", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
+@set_option
 @click.option("--expand", is_flag=True, help="Show the layers of blocks, too. Default: a row for each block.")
 @json_option
 def command(target: str | None, overrides: tuple[str, ...], expand: bool, as_json: bool) -> None:

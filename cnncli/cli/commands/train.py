@@ -10,13 +10,23 @@ from typing import TYPE_CHECKING, TypedDict
 
 import click
 
-from cnncli.api.specs import data_setting
+from cnncli.api.specs import data_settings
 from cnncli.api.targets import find_model
 from cnncli.api.training import Surroundings, asked_before, asked_of, forecast_spec, resumed_spec, train_spec
 from cnncli.api.trials import Trial, Trials, each_trial
 from cnncli.cli import tell_warnings
 from cnncli.cli.downloads import offline_option
-from cnncli.cli.options import ARGUMENTS, Integer, example, threads_option
+from cnncli.cli.options import (
+    ARGUMENTS,
+    Integer,
+    batch_size_option,
+    data_option,
+    example,
+    junit_option,
+    output_option,
+    set_option,
+    threads_option,
+)
 from cnncli.cli.proofs import check_threads
 from cnncli.errors import CnncliError, UsageError
 from cnncli.notices import warn
@@ -46,18 +56,16 @@ class Where(TypedDict):
 
 @click.command("train", epilog=example("cnncli train mine.yaml --epochs 3 --set fit.batch_size=64"))
 @click.argument("spec", required=False, type=click.Path(path_type=Path))
-@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
-@click.option(
-    "--data", metavar="SOURCE", help="Dataset to train on; with --resume, the new location of the run's data."
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Run directory (must be new or empty).")
+@set_option
+@data_option("Dataset to train on; with --resume, the new location of the run's data.")
+@output_option("Run directory (must be new or empty).", metavar="DIR")
 @click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Resume a run, using its saved spec.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Start from the weights of a model file or run.")
 @click.option("--epochs", type=Integer(0), help="Number of epochs; 0 saves the initial weights.")
 @click.option("--max-steps", type=Integer(1), help="End after so many batches.")
 @click.option("--max-time", metavar="TIME", help="End after a time, such as 90s, 10m or 1h30m.")
 @click.option("--overfit-batches", type=Integer(1), help="Train on N batches alone, until their loss is small.")
-@click.option("--batch-size", type=Integer(1), help="Batch size.")
+@batch_size_option
 @click.option("--dtype", type=click.Choice(list(POLICIES)), help="How activations are stored: compile.dtype_policy.")
 @threads_option
 @click.option("--seed", type=Integer(0, 2**63 - 1), help="Random seed.")
@@ -65,7 +73,7 @@ class Where(TypedDict):
 @click.option("--seeds", type=Integer(2), help="Repeat with N consecutive seeds.")
 @offline_option
 @click.option("--log", metavar="NAMES", help="Loggers, such as csv,tensorboard,mlflow: fit.log. '' for none.")
-@click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
+@junit_option
 @click.option("--dry-run", is_flag=True, help="Show shapes, estimated memory and time without training.")
 @click.option(
     "--deterministic-check", is_flag=True, help="Train with one and with several threads, and compare all bits."
@@ -127,7 +135,7 @@ def command(
             options |= {"fit.overfit_batches": overfit_batches, "fit.batch_size": batch_size, "seed": seed}
             options["compile.dtype_policy"] = None if dtype is None else POLICIES[dtype]
             changes = [*overrides, *(f"{key}={value}" for key, value in options.items() if value is not None)]
-            changes += [] if data is None else [data_setting(data)]
+            changes += data_settings(data)
             changes += [] if log is None else [f"fit.log=[{log}]"]
             if resume is not None:
                 given: dict[str, object] = {"SPEC": spec, "--set": overrides, "--output": output, "--weights": weights}

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cnncli.api.specs import data_setting
 from cnncli.cli import tell_warnings
-from cnncli.cli.downloads import offline_option
-from cnncli.cli.options import Integer, example, json_option, threads_option
+from cnncli.cli.options import Integer, example, json_option, output_option
+from cnncli.cli.training_spec import TrainingSpec, training_spec
 from cnncli.errors import UsageError
 from cnncli.report.terminal.output import echo_json, echo_lines
 
@@ -20,9 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("tune", epilog=example("cnncli tune mnist.yaml --trials 30 --workers 2"))
-@click.argument("spec", type=click.Path(path_type=Path))
-@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
-@click.option("--data", metavar="SOURCE", help="Dataset to train on.")
+@training_spec
 @click.option("--trials", type=Integer(1), help="Number of trials, with those of earlier commands: tune.trials.")
 @click.option("--workers", type=Integer(1), default=1, help="Number of trials at a time; threads are divided.")
 @click.option(
@@ -33,24 +30,18 @@ if TYPE_CHECKING:
 )
 @click.option("--study", metavar="NAME", help="Name of the study. Default: the spec's name.")
 @click.option("--from-runs", is_flag=True, help="Begin with what finished runs of this spec tell.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Picture of the trials, as SVG or PNG.")
-@threads_option
-@offline_option
+@output_option("Picture of the trials, as SVG or PNG.")
 @json_option
 @click.option("--worker", is_flag=True, hidden=True)
 def command(
     *,
-    spec: Path,
-    overrides: tuple[str, ...],
-    data: str | None,
+    given: TrainingSpec,
     trials: int | None,
     workers: int,
     storage: str | None,
     study: str | None,
     from_runs: bool,
     output: Path | None,
-    threads: int | None,
-    offline: bool | None,
     as_json: bool,
     worker: bool,
 ) -> None:
@@ -65,15 +56,14 @@ def command(
         from cnncli.report.pictures.save import suffix_of
 
         suffix_of(output)
-    changes = [*overrides, *([] if data is None else [data_setting(data)])]
-    changes += [] if trials is None else [f"tune.trials={trials}"]
-    tuning = Tuning.of(spec, changes, storage, study)
+    changes = [*given.changes, *([] if trials is None else [f"tune.trials={trials}"])]
+    tuning = Tuning.of(given.path, changes, storage, study)
     opened = tuning.open()
     if worker:
-        tuning.work(opened, threads=threads, offline=offline)
+        tuning.work(opened, threads=given.threads, offline=given.offline)
         return
     tell_warnings(tuning.spec.warnings)
-    _search(tuning, opened, workers, threads, offline=offline, from_runs=from_runs)
+    _search(tuning, opened, workers, given.threads, offline=given.offline, from_runs=from_runs)
     _conclude(tuning, tuning.found(opened), output, as_json=as_json)
 
 

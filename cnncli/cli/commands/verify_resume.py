@@ -1,33 +1,20 @@
 """`cnncli verify-resume`: prove that a training can be interrupted."""
 
-from pathlib import Path
-
 import click
 
-from cnncli.api.specs import data_setting
-from cnncli.cli import tell_warnings
-from cnncli.cli.downloads import offline_option
-from cnncli.cli.options import Integer, example, json_option, threads_option
+from cnncli.cli.options import Integer, example, json_option
 from cnncli.cli.proofs import check_resume
-from cnncli.spec.spec import load
+from cnncli.cli.training_spec import TrainingSpec, training_spec
 
 
 @click.command("verify-resume", epilog=example("cnncli verify-resume mnist.yaml --times 3 --set fit.epochs=2"))
-@click.argument("spec", type=click.Path(path_type=Path))
-@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
-@click.option("--data", metavar="SOURCE", help="Dataset to train on.")
+@training_spec
 @click.option("--times", type=Integer(1), default=5, show_default=True, help="Number of interrupted trainings.")
-@threads_option
-@offline_option
 @json_option
 def command(
     *,
-    spec: Path,
-    overrides: tuple[str, ...],
-    data: str | None,
+    given: TrainingSpec,
     times: int,
-    threads: int | None,
-    offline: bool,
     as_json: bool,
 ) -> None:
     """Prove that SPEC resumes to the same bits.
@@ -36,6 +23,4 @@ def command(
     and resumed, and compares weights, the optimizer's state, the metrics of all epochs and of the test. No run is
     left. Exits with 1 if anything differs.
     """
-    loaded = load(spec, [*overrides, *([] if data is None else [data_setting(data)])])
-    tell_warnings(loaded.warnings)
-    check_resume(loaded, times, threads, offline=offline, as_json=as_json)
+    check_resume(given.load(), times, given.threads, offline=given.offline, as_json=as_json)

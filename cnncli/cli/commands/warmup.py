@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cnncli.cli.options import example
+from cnncli.cli.options import example, set_option
 from cnncli.errors import CnncliError
 from cnncli.report.terminal.output import echo
 from cnncli.spec.spec import Spec, load
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("warmup", epilog=example("cnncli warmup mnist.yaml"))
 @click.argument("spec", type=click.Path())
-@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
+@set_option
 def command(*, spec: str, overrides: tuple[str, ...]) -> None:
     """Compile every function that training, evaluation and prediction of SPEC need, and keep them for later runs.
 

@@ -1,6 +1,6 @@
 """ONNX Runtime's side of `benchmark --inference --against onnxruntime`: a script that imports only how ONNX is built.
 
-It uses the protocol of `torch_peer`; the network is described by `onnx.network.translate`.
+It uses the protocol of `rounds`; the network is described by `onnx.network.translate`.
 
 The two variants are the usual call, which allocates a new array for each output, and an I/O binding with fixed input
 and output buffers; both compute in float32, whatever the description's dtypes: ONNX Runtime has few operators of
@@ -8,19 +8,20 @@ bfloat16 on CPUs.
 """
 
 import json
-import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import onnxruntime
 
 from cnncli.interop.onnx.proto import built
-from cnncli.interop.peers.onnx_rounds import Rounds, drawn
+from cnncli.interop.peers.onnx_arrays import ImageRounds, drawn
+from cnncli.interop.peers.rounds import Rounds, serve
 
 VARIANTS = ("float32, run", "float32, io_binding")
 
 
-class Runner(Rounds):
+class Runner(ImageRounds):
     """Runs one variant of the network on random batches."""
 
     def __init__(self, session: Any, description: Mapping[str, Any], variant: str) -> None:
@@ -55,15 +56,11 @@ def started(model: Any, threads: int) -> Any:
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def main(answer: Callable[[Mapping[str, Any]], None]) -> None:
-    """Serve requests until standard input is closed."""
-    description = json.loads(sys.stdin.readline())
+def variants(description: Mapping[str, Any]) -> dict[str, Callable[[], Rounds]]:
+    """Return what starts each variant."""
     session = started(built(description, drawn(description)), description["threads"])
-    runners = {variant: Runner(session, description, variant) for variant in VARIANTS}
-    answer({"version": onnxruntime.__version__, "variants": list(runners)})
-    for line in sys.stdin:
-        answer(runners[json.loads(line)].round())
+    return {variant: partial(Runner, session, description, variant) for variant in VARIANTS}
 
 
 if __name__ == "__main__":
-    main(lambda message: print(json.dumps(message), flush=True))
+    serve(onnxruntime.__version__, variants, lambda message: print(json.dumps(message), flush=True))

@@ -1,6 +1,6 @@
 """OpenVINO's side of `benchmark --inference --against openvino`: a script that imports only how ONNX is built.
 
-It uses the protocol of `torch_peer`; the network is described by `onnx.network.translate`. OpenVINO runs one batch at a
+It uses the protocol of `rounds`; the network is described by `onnx.network.translate`. OpenVINO runs one batch at a
 time, as the others do.
 
 The variants are the described dtypes, each set explicitly: by itself OpenVINO would choose bfloat16 where the processor
@@ -8,20 +8,21 @@ has it.
 """
 
 import json
-import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import openvino
 
 from cnncli.interop.onnx.proto import built
-from cnncli.interop.peers.onnx_rounds import Rounds, drawn
+from cnncli.interop.peers.onnx_arrays import ImageRounds, drawn
+from cnncli.interop.peers.rounds import Rounds, serve
 
 PRECISIONS = {"float32": "f32", "bf16": "bf16"}
 """OpenVINO's names of dtypes."""
 
 
-class Runner(Rounds):
+class Runner(ImageRounds):
     """Runs the network in one dtype on random batches."""
 
     def __init__(self, description: Mapping[str, Any], dtype: str) -> None:
@@ -50,14 +51,10 @@ def compiled(description: Mapping[str, Any], dtype: str) -> Any:
     return core.compile_model(model, "CPU", options)
 
 
-def main(answer: Callable[[Mapping[str, Any]], None]) -> None:
-    """Serve requests until standard input is closed."""
-    description = json.loads(sys.stdin.readline())
-    runners = {dtype: Runner(description, dtype) for dtype in description["dtypes"]}
-    answer({"version": openvino.__version__.partition("-")[0], "variants": list(runners)})
-    for line in sys.stdin:
-        answer(runners[json.loads(line)].round())
+def variants(description: Mapping[str, Any]) -> dict[str, Callable[[], Rounds]]:
+    """Return what starts each variant."""
+    return {dtype: partial(Runner, description, dtype) for dtype in description["dtypes"]}
 
 
 if __name__ == "__main__":
-    main(lambda message: print(json.dumps(message), flush=True))
+    serve(openvino.__version__.partition("-")[0], variants, lambda message: print(json.dumps(message), flush=True))

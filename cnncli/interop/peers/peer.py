@@ -25,8 +25,8 @@ PATIENCE = 10
 class Peer:
     """A peer process running the network of `description`; use it as a context manager.
 
-    `version`: the framework's version. `variants`: the ways in which it can run the network. Raises CnncliError if the
-    process exits or sends an invalid answer.
+    `version`: the framework's version. `variants`: the ways in which it can run the network, and the seconds that each
+    took to start. Raises CnncliError if the process exits or sends an invalid answer.
     """
 
     def __init__(
@@ -46,7 +46,10 @@ class Peer:
         signals.undo(self.process.kill)
         try:
             hello = self._ask(description)
-            self.version, self.variants = str(hello["version"]), list(map(str, hello["variants"]))
+            self.version = str(hello["version"])
+            self.variants: Mapping[str, float] = {
+                str(name): float(seconds) for name, seconds in hello["variants"].items()
+            }
         except BaseException:
             self.close()
             raise

@@ -1,23 +1,20 @@
-"""PyTorch's side of `benchmark --against torch`: a script in a separate process that imports no cnncli.
+"""PyTorch's side of `benchmark --against torch`: a script in a separate process.
 
-The first line on standard input describes the network (`torch.network.translate`, with "mode", "batch_size", "threads",
-the "seconds" of a round, "dtypes" and "compile"); the answer is `{"version", "variants"}`. Each further line names a
-variant; the script runs a round of training or inference steps and answers with `{"images", "seconds"}`. It exits at
-the end of input.
+It uses the protocol of `rounds`; the network is described by `torch.network.translate`.
 
 The variants, `DTYPE, WAY`, are two memory formats of the same network, PyTorch's default and channels_last, for each of
 the dtypes: float32, and bf16 through autocast. With "compile", each also runs through torch.compile.
 """
 
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import reduce
+from functools import partial, reduce
 from itertools import product
-from time import perf_counter
 from typing import Any, NamedTuple
 
 import torch
+
+from cnncli.interop.peers.rounds import Rounds, serve
 
 FORMATS = {"default": torch.contiguous_format, "channels_last": torch.channels_last}
 JOINS = {
@@ -28,7 +25,6 @@ JOINS = {
     "maximum": torch.maximum,
     "minimum": torch.minimum,
 }
-WARM_UP = 3
 
 
 class Scale(torch.nn.Module):  # type: ignore[misc]  # PyTorch is not there when types are checked
@@ -98,7 +94,7 @@ class Variant(NamedTuple):
         return ", ".join([self.dtype, self.form, *(["compiled"] if self.compiled else [])])
 
 
-class Runner:
+class Runner(Rounds):
     """Runs one variant of the network on random batches."""
 
     def __init__(self, description: Mapping[str, Any], variant: Variant) -> None:
@@ -115,11 +111,7 @@ class Runner:
             self.loss = getattr(torch.nn, name)(**arguments)
             name, arguments = description["optimizer"]
             self.optimizer = getattr(torch.optim, name)(self.network.parameters(), **arguments)
-        self.begin()
-        self.run(WARM_UP)
-        self.steps = 1
-        while self.time(self.steps) < description["seconds"] / 2:
-            self.steps *= 2
+        super().__init__(description)
 
     def begin(self) -> None:
         """Restore the initial weights, and set a new batch."""
@@ -139,7 +131,6 @@ class Runner:
             self.target = torch.rand(output.shape)
 
     def run(self, steps: int) -> None:
-        """Run training or inference steps."""
         if self.trains:
             for _ in range(steps):
                 self.train()
@@ -160,41 +151,25 @@ class Runner:
         """Return a context that computes in bfloat16 where PyTorch recommends it, if the variant does."""
         return torch.autocast("cpu", torch.bfloat16, enabled=self.bf16)
 
-    def time(self, steps: int) -> float:
-        """Return the seconds of `steps` steps."""
-        start = perf_counter()
-        self.run(steps)
-        return perf_counter() - start
-
-    def round(self) -> dict[str, float]:
-        """Run one round; return its images and seconds."""
-        self.begin()
-        self.run(1)
-        return {"images": self.steps * self.description["batch_size"], "seconds": self.time(self.steps)}
-
 
 def module(name: str) -> Any:
     """A class of this script or of torch.nn."""
     return OWN.get(name) or getattr(torch.nn, name)
 
 
-def variants(description: Mapping[str, Any]) -> Iterator[Variant]:
-    """Return the variants of the described network; a memory format is of images."""
+def ways(description: Mapping[str, Any]) -> Iterator[Variant]:
+    """Yield the variants of the described network; a memory format is of images."""
     forms = FORMATS if len(description["input_shape"]) == 3 else ("default",)
     for compiled, dtype, form in product((False, True), description["dtypes"], forms):
         if not compiled or description["compile"]:
             yield Variant(dtype, form, compiled)
 
 
-def main(answer: Callable[[Mapping[str, Any]], None]) -> None:
-    """Serve requests until standard input is closed."""
-    description = json.loads(sys.stdin.readline())
+def variants(description: Mapping[str, Any]) -> dict[str, Callable[[], Rounds]]:
+    """Return what starts each variant."""
     torch.set_num_threads(description["threads"])
-    runners = {variant.name: Runner(description, variant) for variant in variants(description)}
-    answer({"version": torch.__version__, "variants": list(runners)})
-    for line in sys.stdin:
-        answer(runners[json.loads(line)].round())
+    return {variant.name: partial(Runner, description, variant) for variant in ways(description)}
 
 
 if __name__ == "__main__":
-    main(lambda message: print(json.dumps(message), flush=True))
+    serve(torch.__version__, variants, lambda message: print(json.dumps(message), flush=True))

@@ -13,10 +13,12 @@ from cnncli.report.benchmarks.rates import (
     TITLES,
     WIDE,
     Match,
+    compilation,
+    compiled,
     disturbance,
     without_layers,
 )
-from cnncli.report.benchmarks.runs import benchmark
+from cnncli.report.benchmarks.runs import benchmark, compiling
 
 GAIN = Goal(1.3)
 """What bfloat16 is to gain over our float32 in training, on a processor with instructions for pairs of it."""
@@ -48,8 +50,9 @@ def measure_inference(rounds: int) -> Figures:
 
 
 def render_training(figures: Figures) -> list[str]:
-    """A row for each match."""
-    return _render("torch", figures, lambda done: f"{done:,.1f}" if done < 100 else rate(done), "images/s")
+    """A row for each match; then how long torch.compile took."""
+    lines = _render("torch", figures, lambda done: f"{done:,.1f}" if done < 100 else rate(done), "images/s")
+    return [*lines, *compilation(TRAINING, {key: found["bf16"] for key, found in figures.items()})]
 
 
 def render_inference(figures: Figures) -> list[str]:
@@ -63,9 +66,10 @@ def _arguments(match: Match, dtype: str, peer: str) -> list[str]:
 
 
 def _measure(peer: str, rounds: int) -> Figures:
+    compiles = {"bf16": compiling() if peer == "torch" else [], "float32": []}
     return {
         match.key: {
-            dtype: without_layers(benchmark(*_arguments(match, dtype, peer), rounds=rounds))
+            dtype: without_layers(benchmark(*_arguments(match, dtype, peer), *compiles[dtype], rounds=rounds))
             for dtype in ("float32", "bf16")
         }
         for match in MODES[peer][0]
@@ -78,6 +82,7 @@ def _render(peer: str, figures: Figures, formatted: Callable[[float], str], unit
         if (found := figures.get(match.key)) is None:
             continue
         shown += [f"cnncli benchmark {join(_arguments(match, dtype, peer))}" for dtype in ("float32", "bf16")]
+        shown[-1] += " --compile" if compiled(found["bf16"]) else ""
         rows.append([match.title, str(match.batch_size), *_cells(match, found, peer, formatted)])
     title = TITLES[peer]
     columns = [f">{name} {dtype}, {unit}" for dtype in ("float32", "bf16") for name in ("cnncli", title)]

@@ -23,7 +23,8 @@ SECTIONS = {
     "training": Section(
         "Training",
         "Whole training steps (forward, backward, update) on all cores, on a batch of random images that is ready in "
-        "memory. Of PyTorch's two memory formats and Keras' two ways to run a step, the faster one is shown.",
+        "memory. The fastest way of each counts: of PyTorch's two memory formats, each also with torch.compile where "
+        "there is a C++ compiler, and of Keras' steps as a graph or compiled by XLA.",
         rates.measure_training,
         rates.render_training,
     ),
@@ -42,8 +43,8 @@ SECTIONS = {
     ),
     "bf16": Section(
         "Training in bfloat16",
-        "Training steps with `--dtype bf16`: against our own float32, as the gain, and against the faster of PyTorch's "
-        "float32 and its bf16 autocast.",
+        "Training steps with `--dtype bf16`: against our own float32, as the gain, and against the fastest of "
+        "PyTorch's ways in float32 and in bf16 autocast.",
         narrow.measure_training,
         narrow.render_training,
     ),

@@ -1,13 +1,13 @@
 """Throughput: training and inference compared with peers, share of the peak, one and two threads."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from shlex import join
 from statistics import median
 from typing import Any, NamedTuple
 
 from cnncli.report.benchmarks.figures import Figures, Goal, commands, rate, share, table, times
-from cnncli.report.benchmarks.runs import benchmark
+from cnncli.report.benchmarks.runs import benchmark, compiling
 from cnncli.spec.init.networks import MODELS, RATES
 
 TITLES = {"torch": "PyTorch", "tensorflow": "Keras, TensorFlow", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
@@ -85,32 +85,32 @@ NETWORKS = tuple(
 
 def measure_training(rounds: int) -> Figures:
     """For each match what `cnncli benchmark` says, without its operations."""
-    return _measure(TRAINING, (), rounds)
+    return _measure(TRAINING, compiling(), rounds)
 
 
 def measure_inference(rounds: int) -> Figures:
     """The same of inference."""
-    return _measure(INFERENCE, ("--inference",), rounds)
+    return _measure(INFERENCE, ["--inference"], rounds)
 
 
 def measure_networks(rounds: int) -> Figures:
     """The same of training the networks of `cnncli init --models`."""
-    return _measure(NETWORKS, (), rounds)
+    return _measure(NETWORKS, [], rounds)
 
 
 def render_training(figures: Figures) -> list[str]:
-    """A row for each match and opponent."""
-    return _render(TRAINING, "", figures, rate, "images/s")
+    """A row for each match and opponent; then how long torch.compile took."""
+    return [*_render(TRAINING, [], figures, rate, "images/s"), *compilation(TRAINING, figures)]
 
 
 def render_inference(figures: Figures) -> list[str]:
     """A row for each match; times, since it is one image that people wait for."""
-    return _render(INFERENCE, " --inference", figures, lambda done: f"{MICRO / done:.1f}", "µs an image")
+    return _render(INFERENCE, ["--inference"], figures, lambda done: f"{MICRO / done:.1f}", "µs an image")
 
 
 def render_networks(figures: Figures) -> list[str]:
     """A row for each network."""
-    return _render(NETWORKS, "", figures, lambda done: f"{done:,.1f}", "images/s")
+    return _render(NETWORKS, [], figures, lambda done: f"{done:,.1f}", "images/s")
 
 
 def keep_rates(figures: Figures, machine: str) -> None:
@@ -171,21 +171,39 @@ def disturbance(documents: Iterable[Figures]) -> list[str]:
     return [f"Other processes kept up to {most:.1f} CPUs busy meanwhile: these figures are worth little.", ""]
 
 
-def _measure(matches: tuple[Match, ...], options: tuple[str, ...], rounds: int) -> Figures:
+def compiled(found: Figures) -> dict[str, float]:
+    """The seconds that each variant of PyTorch through torch.compile took to start; empty without --compile."""
+    seconds = found["against"].get("torch", {}).get("seconds_to_start", {})
+    return {name: taken for name, taken in seconds.items() if name.endswith(", compiled")}
+
+
+def compilation(matches: Sequence[Match], figures: Figures) -> list[str]:
+    """A line on the seconds until the first steps through torch.compile were done: of the slowest way, by network."""
+    told = [
+        f"{max(seconds.values()):.0f} s ({match.title}, {match.batch_size})"
+        for match in matches
+        if match.key in figures and (seconds := compiled(figures[match.key]))
+    ]
+    return [f"torch.compile took {', '.join(told)} until its first steps were done.", ""] if told else []
+
+
+def _measure(matches: tuple[Match, ...], options: Sequence[str], rounds: int) -> Figures:
     return {match.key: without_layers(benchmark(*match.arguments, *options, rounds=rounds)) for match in matches}
 
 
 def _render(
-    matches: tuple[Match, ...], options: str, figures: Figures, formatted: Callable[[float], str], unit: str
+    matches: tuple[Match, ...], options: Sequence[str], figures: Figures, formatted: Callable[[float], str], unit: str
 ) -> list[str]:
     rows, shown = [], []
     for match in matches:
         if (found := figures.get(match.key)) is None:
             continue
-        shown.append(f"cnncli benchmark {join(match.arguments)}{options}")
+        compiles = ["--compile"] if compiled(found) else []
+        shown.append(f"cnncli benchmark {join([*match.arguments, *options, *compiles])}")
         for name, goal in match.goals.items():
             theirs = found["against"][name]
-            compared = [formatted(found["images_per_second"]), TITLES[name], formatted(theirs["images_per_second"])]
+            peer = f"{TITLES[name]} ({theirs['variant'].removeprefix('float32, ')})"
+            compared = [formatted(found["images_per_second"]), peer, formatted(theirs["images_per_second"])]
             least, most = theirs["ratio_range"]
             ratio = [times(theirs["ratio"]), f"{least:.2f} – {most:.2f}"]
             rows.append([match.title, str(match.batch_size), *compared, *ratio, *goal.cells(theirs["ratio"])])

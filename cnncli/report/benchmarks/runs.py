@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,10 +17,12 @@ KIBIBYTES = 1 if sys.platform == "darwin" else 1024
 """Bytes in the unit of `ru_maxrss`."""
 
 
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-"""That of the processes: Python keeps the modules it has compiled, as an installation does."""
-
-
+ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+    "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",
+}
+"""That of the processes: Python keeps the modules it has compiled, as an installation does; torch.compile does not keep
+its own, so that its time is that of a first run."""
 NOTHING: Mapping[str, str] = {}
 
 
@@ -38,6 +41,12 @@ def output(*arguments: str, environment: Mapping[str, str] = NOTHING) -> str:
     if done.returncode:
         raise _failure(arguments, done.returncode, done.stderr)
     return done.stdout
+
+
+def compiling() -> list[str]:
+    """Options for `cnncli benchmark --against torch`: torch.compile counts too where its C++ compiler is installed."""
+    default = "clang++" if sys.platform == "darwin" else "g++"
+    return ["--compile"] if shutil.which(os.environ.get("CXX", default)) else []
 
 
 def benchmark(spec: str | Path, *options: str, rounds: int) -> dict[str, Any]:

@@ -68,6 +68,7 @@ class Benchmark:
                     "variant": duel.variant,
                     "images_per_second": round(duel.images_per_second, 1),
                     "variants": {variant: round(speed, 1) for variant, speed in duel.variants.items()},
+                    "seconds_to_start": {variant: round(seconds, 1) for variant, seconds in duel.started.items()},
                     "ratio": round(duel.ratio, 3),
                     "ratio_range": [round(duel.least, 3), round(duel.most, 3)],
                 }

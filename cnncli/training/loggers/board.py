@@ -51,6 +51,8 @@ class Board(Log):
             self.train.write(message(GRAPH, summaries.graph(event.model)))
         for figures in event.history_with_rates:
             self._points(figures)
+        if epochs and self.inside.between_epochs:
+            self._of_weights(epochs - 1)
 
     def batch(self, event: BatchDone) -> None:
         self.batches = event.batches
@@ -65,10 +67,7 @@ class Board(Log):
         if self.write_steps_per_second and event.seconds:
             figures["steps_per_second"] = self.batches / event.seconds
         self._points(figures)
-        step, often = int(figures["epoch"]) - 1, self.histogram_freq
-        if often and step % often == 0:
-            _write(self.train, step, *self._histograms())
-            self._show_mistakes(self.validation, step)
+        self._of_weights(int(figures["epoch"]) - 1)
 
     def end(self, event: Ended) -> None:
         test = {f"test_{name}": value for name, value in (event.test or {}).items()}
@@ -102,6 +101,15 @@ class Board(Log):
             if found and step > file.last.get(f"{EPOCH}loss", -1):
                 tags = {name.removeprefix(VALIDATION): value for name, value in found.items()}
                 _write(file, step, *_scalars(EPOCH, tags))
+
+    def _of_weights(self, step: int) -> None:
+        """Write the histograms and mistakes of an epoch that is to have some, where the files, as above, lack them."""
+        if not self.histogram_freq or step % self.histogram_freq:
+            return
+        if step > self.train.last.get(f"{next(iter(self.inside.weights), '')}/histogram", -1):
+            _write(self.train, step, *self._histograms())
+        if step > self.validation.last.get("mistakes", -1):
+            self._show_mistakes(self.validation, step)
 
     def _histograms(self) -> Iterator[bytes]:
         """Of all weights, and of their gradients, unless the run was resumed after the last batch of the epoch."""

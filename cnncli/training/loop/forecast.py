@@ -17,7 +17,7 @@ from cnncli.datasets.dataset import Dataset
 from cnncli.datasets.sources.memmap import MOST_MAPPED
 from cnncli.graph.network import Network
 from cnncli.training.loop.loop import prepare
-from cnncli.training.loop.session import Plan
+from cnncli.training.loop.plan import Plan
 from cnncli.training.metrics.evaluation import Sums
 from cnncli.training.optimizers.update import Update
 

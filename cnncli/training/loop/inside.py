@@ -31,6 +31,10 @@ class View:
     def gradients(self) -> dict[str, Array]:
         return _read_only(self._trainer.network.gradients.tensors())
 
+    @property
+    def between_epochs(self) -> bool:
+        return self._trainer.state.batch == 0
+
     def mistakes(self, most: int) -> list[WrongImage]:
         trainer = self._trainer
         if trainer.validation_feed is None or most == 0:

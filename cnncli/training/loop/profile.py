@@ -21,9 +21,11 @@ from cnncli.kernels.jit.runtime import Program
 from cnncli.training.distributed.batch import Parts
 from cnncli.training.distributed.group import ALONE
 from cnncli.training.events import BatchDone, Event
+from cnncli.training.loop.beginning import new_run
 from cnncli.training.loop.interruption import Interruption
 from cnncli.training.loop.loop import Job, Trainer, prepare
-from cnncli.training.loop.session import Plan, job_of, new_run
+from cnncli.training.loop.plan import Plan
+from cnncli.training.loop.session import job_of
 from cnncli.training.metrics.evaluation import portions
 from cnncli.training.phases import Phase
 from cnncli.training.resources.benchmark import Bench, Timed

@@ -20,7 +20,7 @@ from cnncli.datasets.dataset import Dataset
 from cnncli.errors import CnncliError
 from cnncli.graph.network import Network
 from cnncli.training import class_weight
-from cnncli.training.loop.session import Plan
+from cnncli.training.loop.plan import Plan
 from cnncli.training.metrics.evaluation import Sums
 from cnncli.training.optimizers.update import Update
 

@@ -16,7 +16,8 @@ from cnncli.datasets.dataset import Dataset
 from cnncli.errors import DivergedError, InterruptedRun
 from cnncli.training.events import BatchDone, Event
 from cnncli.training.loop.interruption import Interruption
-from cnncli.training.loop.session import Plan, RunOptions, train
+from cnncli.training.loop.plan import Plan, RunOptions
+from cnncli.training.loop.session import train
 from cnncli.training.runs import checkpoint, past_runs
 from cnncli.training.runs.past_runs import METRICS, MODEL_FILES
 

@@ -52,10 +52,13 @@ class Timed(NamedTuple):
 
 
 class Opponent(Protocol):
-    """Another framework that runs the same network on request, in one or several variants."""
+    """Another framework that runs the same network on request, in one or several variants.
+
+    `variants`: the seconds that each took to start, with its first steps and the compilation that they need.
+    """
 
     version: str
-    variants: list[str]
+    variants: Mapping[str, float]
 
     def round(self, variant: str) -> float:
         """Run for one round; return images per second."""
@@ -65,12 +68,13 @@ class Opponent(Protocol):
 class Duel:
     """Comparison with the best variant of a peer. `ratio`: our images/s divided by the peer's, median of all rounds.
 
-    `variants`: the images/s of each variant. `least`, `most`: minimum and maximum of the ratio over the rounds; far
-    apart if other processes were running.
+    `variants`: the images/s of each variant. `started`: the seconds that each took to start. `least`, `most`: minimum
+    and maximum of the ratio over the rounds; far apart if other processes were running.
     """
 
     version: str
     variants: Mapping[str, float]
+    started: Mapping[str, float]
     ratio: float
     least: float
     most: float
@@ -236,7 +240,7 @@ def duel(
             ratios[variant].append(ours[-1] / theirs[variant][-1])
     speeds = {variant: median(done) for variant, done in theirs.items()}
     ratio = ratios[max(speeds, key=speeds.__getitem__)]
-    return median(ours), Duel(opponent.version, speeds, median(ratio), min(ratio), max(ratio))
+    return median(ours), Duel(opponent.version, speeds, opponent.variants, median(ratio), min(ratio), max(ratio))
 
 
 def _update(update: Update, weights: int) -> Part:

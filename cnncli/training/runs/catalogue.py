@@ -8,7 +8,7 @@ another version is made again; it is replaced as a whole, so that of several pro
 import json
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -37,20 +37,29 @@ class _Line(NamedTuple):
     spec: str
 
 
-def records(runs: Sequence[Path]) -> list[Record]:
-    """The record of each of all runs, without those that can't be read, such as one that has just been removed."""
+def records(runs: Sequence[Path], progress: Callable[[int], None] = lambda done: None) -> list[Record]:
+    """The record of each of all runs, without those that can't be read, such as one that has just been removed.
+
+    `progress(done)` is called now and then with the number of runs read.
+    """
     known = _read() if len(runs) > MANY else {}
     found, lines, read = [], {}, 0
-    for run in runs:
+    for number, run in enumerate(runs):
+        if number % MANY == 0:
+            progress(number)
         with suppress(OSError):
-            key, checksum = json.dumps(str(run)), _checksum(run)
+            files = past_runs.files(run)
+            key, checksum = json.dumps(str(run)), _checksum(files)
             line = known.get(key)
             if line is None or line.checksum != checksum:
-                line = _made(run, checksum)
+                record = facts.record(run, files)
+                line = _Line(checksum, json.dumps(record.facts), record.spec)
                 read += 1
+            else:
+                record = _record(run, line)
             if checksum:
                 lines[key] = line
-            found.append(_record(run, line))
+            found.append(record)
     if len(runs) > MANY and read:
         _write(lines)
     return found
@@ -63,14 +72,8 @@ def _record(run: Path, line: _Line) -> Record:
     return Record(known, line.spec)
 
 
-def _made(run: Path, checksum: str) -> _Line:
-    made = facts.record(run)
-    return _Line(checksum, json.dumps(made.facts), made.spec)
-
-
-def _checksum(run: Path) -> str:
-    """Of the names, sizes and times of its files; empty if they have just been written."""
-    files = past_runs.files(run)
+def _checksum(files: past_runs.Files) -> str:
+    """Of the names, sizes and times of a run's files; empty if they have just been written."""
     latest = max((changed for _, _, changed in files), default=0)
     return "" if latest > time.time_ns() - RECENT else f"{zlib.crc32(repr(files).encode()):08x}"
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,18 +31,21 @@ def facts(run: Path) -> dict[str, Any]:
     best of those it has kept. "test": known where it is finished and has test images. "seconds": of all epochs. "note",
     "tags": what its user wrote.
     """
-    return record(run).facts
+    return record(run, past_runs.files(run)).facts
 
 
-def record(run: Path) -> Record:
-    """The facts and the spec of a run. Anyone may have written its files: what has a wrong type is left out."""
-    ended, carried, written = past_runs.result(run), _carried(run), notes.read(run)
-    epochs = _history(run, carried)
-    epoch = ended.get("epoch", next(map(_epoch, carried.values()), None))
+def record(run: Path, files: past_runs.Files) -> Record:
+    """The facts and the spec of a run with its files. Anyone may have written them: what has a wrong type is left out.
+
+    Raises OSError if the run has been removed.
+    """
+    ended, carried = past_runs.result(run), _Carried(run)
+    written = notes.read(run) if any(name == notes.NOTES for name, _, _ in files) else notes.Notes()
+    epochs, spec = _history(run, carried.last), carried.spec
+    epoch = ended["epoch"] if "epoch" in ended else carried.epoch  # noqa: SIM401 (it would read a model file)
     if epoch not in [0, *(done.get("epoch") for done in epochs)]:
         epoch = _best(epochs)
     found = next((done for done in epochs if done.get("epoch") == epoch), {})
-    spec = next((_spec(file) for file in reversed(carried.values())), {})  # a resumed run has its epochs in the last
     known = {
         "run": str(run),
         "name": past_runs.name_of(run),
@@ -57,46 +61,65 @@ def record(run: Path) -> Record:
         "seed": _integer(spec.get("seed")),
         "note": written.note,
         "tags": list(written.tags),
-        "bytes": sum(size for _, size, _ in past_runs.files(run)),
+        "bytes": sum(size for _, size, _ in files),
     }
     return Record(known, json.dumps({key: _without_layers(part) for key, part in spec.items()}))
 
 
 def digest(run: Path) -> str | None:
     """The digest of the weights it hands out, as its model file tells it; None if there is none."""
-    return next((file.texts.get("digest") for file in _carried(run).values()), None)
+    carried = _Carried(run)
+    file = carried.best or carried.last
+    return file.texts.get("digest") if file else None
 
 
 def _without_layers(part: Any) -> Any:
     return {key: value for key, value in part.items() if key != "layers"} if isinstance(part, dict) else part
 
 
-def _carried(run: Path) -> dict[str, About]:
-    """The metadata of its model files that can be read."""
-    found = {}
-    for file in past_runs.model_files(run):
+class _Carried:
+    """The metadata of a run's model files, each read when it is asked for, since that takes most of the time."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+
+    @cached_property
+    def best(self) -> About | None:
+        """Of the final weights; None if they can't be read."""
+        return self._read(past_runs.MODEL_FILES[0])
+
+    @cached_property
+    def last(self) -> About | None:
+        """Of the last checkpoint; None if it can't be read."""
+        return self._read(past_runs.MODEL_FILES[1])
+
+    def _read(self, name: str) -> About | None:
         with suppress(CnncliError):
-            found[file.name] = about(file)
-    return found
+            return about(self.run / name)
+        return None
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The spec, of the last checkpoint if it can be read: a resumed run has its epochs there."""
+        file = self.last or self.best
+        with suppress(CnncliError):
+            return file.spec if file else {}
+        return {}
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch of the weights that it hands out."""
+        file = self.best or self.last
+        with suppress(CnncliError):
+            return file.epoch if file else None
+        return None
 
 
-def _spec(file: About) -> dict[str, Any]:
-    with suppress(CnncliError):
-        return file.spec
-    return {}
-
-
-def _epoch(file: About) -> int | None:
-    with suppress(CnncliError):
-        return file.epoch
-    return None
-
-
-def _history(run: Path, carried: Mapping[str, About]) -> list[dict[str, Any]]:
+def _history(run: Path, last: About | None) -> list[dict[str, Any]]:
     """The figures of each epoch, from its lines or its checkpoint: one killed in between has written one of them."""
     lines = past_runs.history(run)
     with suppress(CnncliError, KeyError, TypeError, ValueError, RecursionError):
-        saved = carried[past_runs.MODEL_FILES[1]].value("state", dict[str, Any])["history"]
+        saved = last.value("state", dict[str, Any])["history"] if last else []
         lines += [dict(epoch) for epoch in saved[len(lines) :]]
     return lines
 

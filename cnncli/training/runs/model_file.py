@@ -137,7 +137,7 @@ def digest(tensors: Iterable[Tensor]) -> str:
     return f"sha256:{state.hexdigest()}"
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Entry:
     """Header entry of a tensor. `data_offsets`: start and end (exclusive) in bytes after the header."""
 

@@ -52,14 +52,19 @@ def _folders(folder: Path, *, links: bool = True) -> list[Path]:
     return [folder / name for name in found if not name.startswith(".")]
 
 
-def files(run: Path) -> list[tuple[str, int, int]]:
-    """Name, bytes and time of the last change (ns) of each file in a run directory, in the order of names."""
+Files = list[tuple[str, int, int]]
+"""Name, bytes and time of the last change (ns) of each file in a run directory, in the order of names."""
+
+
+def files(run: Path) -> Files:
+    """The files in a run directory. Raises OSError."""
     found = []
     with os.scandir(run) as entries:
         for entry in entries:
             with suppress(OSError):  # it has just been replaced, or is a broken link
                 if entry.is_file():
-                    found.append((entry.name, entry.stat().st_size, entry.stat().st_mtime_ns))
+                    about = entry.stat()
+                    found.append((entry.name, about.st_size, about.st_mtime_ns))
     return sorted(found)
 
 
