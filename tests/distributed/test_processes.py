@@ -10,23 +10,22 @@ from xml.etree import ElementTree
 
 import pytest
 
-pytest.importorskip("mpi4py")
-
 from cnncli.training.loop.session import RunOptions, read_data, train
+from tests import servers
 from tests.distributed import ranks
 from tests.training import small
 
 SMOKE = Path(__file__).parents[2] / "configs" / "smoke.yaml"
-LAUNCHER = Path(sys.prefix) / "bin" / "mpiexec"
-pytestmark = pytest.mark.skipif(not LAUNCHER.exists(), reason="no MPI launcher is installed in this environment")
+MPIS = pytest.mark.parametrize("mpi", ["mpich", "openmpi"])
 
 
-def launch(size, *command, seconds=120, **variables):
+def launch(size, *command, mpi="mpich", seconds=120, **variables):
     """Run a Python command in so many processes: exit code, standard output and error, and the seconds it took."""
-    environment = {**os.environ, "NUMBA_NUM_THREADS": "1", **variables}
+    launcher, needed = servers.launcher(mpi)
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "1", **needed, **variables}
     start = time.perf_counter()
     done = subprocess.run(
-        [LAUNCHER, "-n", str(size), sys.executable, *command],
+        [*launcher, "-n", str(size), sys.executable, *command],
         *(),
         capture_output=True,
         text=True,
@@ -37,13 +36,16 @@ def launch(size, *command, seconds=120, **variables):
     return done.returncode, done.stdout, done.stderr, time.perf_counter() - start
 
 
-@pytest.mark.parametrize("size", [2, 4])
-def test_processes_find_what_one_does(tmp_path, size):
+@pytest.mark.parametrize(
+    ("mpi", "size", "cases"),
+    [("mpich", 2, tuple(ranks.CASES)), ("mpich", 4, ("sharded",)), ("openmpi", 2, ("synchronized", "sharded"))],
+)
+def test_processes_find_what_one_does(tmp_path, mpi, size, cases):
     """To rounding where batches are normalized as a whole, and to the bit in shards, also resumed by one process."""
+    servers.launcher(mpi)
     small.write_data(tmp_path)
-    cases = ranks.CASES if size == 2 else ("sharded",)
     alone = {case: ranks.run(tmp_path, case, f"{case}-1") for case in cases}
-    code, _, errors, _ = launch(size, "-m", "tests.distributed.ranks", str(tmp_path), *cases)
+    code, _, errors, _ = launch(size, "-m", "tests.distributed.ranks", str(tmp_path), *cases, mpi=mpi)
     assert (code, errors) == (0, "")
     together = json.loads((tmp_path / f"found-{size}.json").read_text())
     assert together["sharded"] == alone["sharded"]
@@ -89,14 +91,16 @@ with together():
 """
 
 
-def test_a_process_that_fails_alone_says_why_and_ends_the_others():
-    code, _, errors, seconds = launch(2, "-c", ENDING.format('raise CnncliError("the disk is full")'))
+@MPIS
+def test_a_process_that_fails_alone_says_why_and_ends_the_others(mpi):
+    code, _, errors, seconds = launch(2, "-c", ENDING.format('raise CnncliError("the disk is full")'), mpi=mpi)
     assert code == 1
     assert "error: process 1: the disk is full" in errors.splitlines()
     assert seconds < 30
 
 
-def test_a_process_that_is_killed_ends_the_others():
-    code, _, _, seconds = launch(2, "-c", ENDING.format("os.kill(os.getpid(), signal.SIGKILL)"))
+@MPIS
+def test_a_process_that_is_killed_ends_the_others(mpi):
+    code, _, _, seconds = launch(2, "-c", ENDING.format("os.kill(os.getpid(), signal.SIGKILL)"), mpi=mpi)
     assert code != 0
     assert seconds < 30
