@@ -17,7 +17,7 @@ from cnncli.layers.losses import OneOrSeveral
 from cnncli.layers.vocabulary import LAYERS
 from cnncli.training.distributed.batch import BatchTrainer, Parts
 from cnncli.training.distributed.group import ALONE, Group, OfFirst, TreeSum, add_pairs, shares
-from cnncli.training.distributed.launch import launched, rank_told
+from cnncli.training.distributed.launch import launched, rank_told, works_alone
 from cnncli.training.metrics.evaluation import Sums
 
 
@@ -89,6 +89,14 @@ def test_a_whole_subtree_may_be_added_in_another_place():
 )
 def test_launchers_tell_how_many_processes_they_have_started(environment, size, rank):
     assert (launched(environment), rank_told(environment)) == (size, rank)
+
+
+@pytest.mark.parametrize("size", ["SLURM_STEP_NUM_TASKS", "PMI_SIZE"])
+@pytest.mark.parametrize("rank", ["SLURM_PROCID", "PMI_RANK", "OMPI_COMM_WORLD_RANK"])
+def test_the_first_process_works_as_if_there_were_no_launcher(size, rank):
+    first, second = ({size: "2", rank: number, "PATH": "/bin"} for number in "01")
+    assert (works_alone(first), works_alone(second), works_alone({})) == (True, False, True)
+    assert first == {"PATH": "/bin"}
 
 
 @pytest.mark.parametrize(("size", "count"), [(3, 8), (4, 6), (2, 12)])

@@ -80,6 +80,12 @@ def test_only_the_first_process_judges_and_reports(tmp_path):
     assert (suite.get("tests"), suite.get("failures")) == ("3", "0")
 
 
+@MPIS
+def test_a_command_that_is_not_shared_out_is_run_by_the_first_process(mpi):
+    code, printed, errors, _ = launch(2, "-m", "cnncli", "check", str(SMOKE), mpi=mpi)
+    assert (code, len(printed.splitlines()), errors) == (0, 1, "")
+
+
 ENDING = """
 import os, signal, sys
 from cnncli.errors import CnncliError

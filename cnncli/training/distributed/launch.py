@@ -5,7 +5,7 @@ Imports neither NumPy nor Numba nor mpi4py unless there are several processes.
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
@@ -34,6 +34,16 @@ def rank_told(environment: Mapping[str, str] = os.environ) -> int:
     """The number that the launcher gave this process, before MPI is started; 0 if none."""
     numbers = [environment.get(name, "") for name in RANKS]
     return next((int(number) for number in numbers if number.isdecimal()), 0)
+
+
+def works_alone(environment: MutableMapping[str, str] = os.environ) -> bool:
+    """Whether this process does the work of a command that only the first of the launched processes runs. Afterwards
+    it, and what it starts, know nothing of the launcher.
+    """
+    first = launched(environment) == 1 or rank_told(environment) == 0
+    for name in (*SIZES, *RANKS):
+        environment.pop(name, None)
+    return first
 
 
 @cache
