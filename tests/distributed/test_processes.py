@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -87,26 +88,73 @@ def test_a_command_that_is_not_shared_out_is_run_by_the_first_process(mpi):
 
 
 ENDING = """
-import os, signal, sys
 from cnncli.errors import CnncliError
 from cnncli.training.distributed.launch import group, together
 with together():
     if group().rank == 1:
-        {}
+        raise CnncliError("the disk is full")
     group().gather(0)
 """
 
 
 @MPIS
 def test_a_process_that_fails_alone_says_why_and_ends_the_others(mpi):
-    code, _, errors, seconds = launch(2, "-c", ENDING.format('raise CnncliError("the disk is full")'), mpi=mpi)
+    code, _, errors, seconds = launch(2, "-c", ENDING, mpi=mpi)
     assert code == 1
     assert "error: process 1: the disk is full" in errors.splitlines()
     assert seconds < 30
 
 
+KILLED = """
+import os, signal, time
+from cnncli.training.distributed.launch import group, together
+with together():
+    if group().on_saved:
+        group().on_saved("cnncli train --resume RUN")
+    group().gather(0)
+    if group().rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    {}
+"""
+
+
 @MPIS
-def test_a_process_that_is_killed_ends_the_others(mpi):
-    code, _, _, seconds = launch(2, "-c", ENDING.format("os.kill(os.getpid(), signal.SIGKILL)"), mpi=mpi)
+@pytest.mark.parametrize("meanwhile", ["group().gather(0)", "time.sleep(60)"])
+def test_a_process_that_is_killed_ends_the_others_with_the_command_that_resumes(mpi, meanwhile):
+    code, _, errors, seconds = launch(2, "-c", KILLED.format(meanwhile), mpi=mpi)
     assert code != 0
+    (line,) = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert line == (
+        f"error: process 1 on {socket.gethostname()} has ended, and all others with it. "
+        "To resume from the last checkpoint: mpiexec -n 2 cnncli train --resume RUN"
+    )
     assert seconds < 30
+
+
+LEFT = """
+import subprocess, sys, time
+from cnncli.training.distributed import watch
+watch.PATIENCE = 0.2
+with watch.Watch() as watched:
+    other = subprocess.Popen(["sleep", "60"])
+    host, namespace, _ = watch.place()
+    watched.tell("everyone", [watch.place(), ("elsewhere", namespace, 1), (host, namespace, other.pid)])
+    {}
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system has no files for processes")
+@pytest.mark.parametrize(
+    ("ending", "code", "told"),
+    [
+        ("other.kill(); time.sleep(60)", -9, "process 2 on {host} has ended, and all others with it"),
+        ("import os; os.kill(os.getpid(), 9)", -9, "a process has ended, and all others with it"),
+        ("other.kill()", 0, ""),
+    ],
+)
+def test_processes_that_a_launcher_leaves_are_ended_by_the_watch(ending, code, told):
+    done = subprocess.run(
+        [sys.executable, "-c", LEFT.format(ending)], capture_output=True, text=True, timeout=30, check=False
+    )
+    expected = f"error: {told.format(host=socket.gethostname())}. Nothing was saved yet\n" if told else ""
+    assert (done.returncode, done.stderr) == (code, expected)
