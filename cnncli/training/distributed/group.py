@@ -93,6 +93,11 @@ class Group:
                     f"{everyone[other][name]}"
                 )
 
+    @property
+    def machine(self) -> "Group":
+        """The processes on this machine; the first of them is the one of the lowest rank."""
+        return self
+
     def neighbours(self, cpus: frozenset[int]) -> int:
         """The number of processes, with this one, on this machine that may run on one of these CPUs."""
         return 1

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cnncli.errors import CnncliError, UsageError
 from cnncli.extras import require
-from cnncli.training.distributed.watch import Watch, place
+from cnncli.training.distributed.watch import Watch, be_watched
 from cnncli.training.resources.threads import affinity, available
 
 if TYPE_CHECKING:
@@ -90,9 +90,12 @@ def together() -> Iterator[None]:
                 stream.flush()
                 os.dup2(silent, stream.fileno())
         found = group()
-        everyone = found.gather(place())
-        if watch is not None:
-            watch.tell("everyone", everyone)
+        address = found.from_first(watch and watch.address)
+        line = None
+        if watch is None:
+            line = be_watched(address, found.rank)
+        else:
+            watch.tell("size", found.size)
             found.on_saved = lambda command: watch.tell("resume", _with_launcher(command))
         try:
             yield
@@ -105,6 +108,9 @@ def together() -> Iterator[None]:
                     watch.tell("done", True)
                 found.abort(code)
             raise
+        finally:
+            if line is not None:
+                line.close()
 
 
 def _with_launcher(command: str) -> str:

@@ -7,34 +7,31 @@ import os
 import select
 import signal
 import socket
+import struct
 import time
-from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NoReturn, Self
+from uuid import uuid4
 
 PATIENCE = 10.0
 """Seconds after the end of a process in which a launcher ends the others; then the watch does so, on its machine."""
 
 
-def place() -> tuple[str, str, int]:
-    """What tells the watch which process this is: its machine, its namespace of process numbers, and its number."""
-    namespace = ""
-    with suppress(OSError):
-        namespace = str(Path("/proc/self/ns/pid").readlink())
-    return socket.gethostname(), namespace, os.getpid()
-
-
 class Watch:
     """Context in which this process, the first one, is watched. It must be entered before there are other threads.
 
-    `command`: what resumes the training; empty as long as nothing is saved.
+    `address`: where the others on this machine can be watched, too (see `be_watched`).
     """
 
     def __enter__(self) -> Self:
+        self.address = f"\0cnncli-{uuid4().hex}"
         reading, self.pipe = os.pipe()
-        if os.fork() == 0:
-            _watch(reading)
+        with socket.socket(socket.AF_UNIX) as door:
+            with suppress(OSError, ValueError):  # other systems have no sockets without a file
+                door.bind(self.address)
+                door.listen(socket.SOMAXCONN)
+            if os.fork() == 0:
+                _watch(reading, door)
         os.close(reading)
         return self
 
@@ -42,12 +39,26 @@ class Watch:
         self.tell("done", True)
 
     def tell(self, name: str, thing: Any) -> None:
-        """Tell the places of all processes ("everyone"), the command that resumes ("resume"), or the end ("done")."""
+        """Tell the number of processes ("size"), the command that resumes ("resume"), or the end ("done")."""
         with suppress(OSError):
             os.write(self.pipe, json.dumps({name: thing}).encode() + b"\n")
 
 
-def _watch(pipe: int) -> NoReturn:
+def be_watched(address: str, rank: int) -> socket.socket | None:
+    """Let the watch at an address know that this process is there, as long as the socket is open; None if it can't be
+    reached, as from another machine.
+    """
+    line = socket.socket(socket.AF_UNIX)
+    try:
+        line.connect(address)
+        line.sendall(f"{rank}\n".encode())
+    except OSError:
+        line.close()
+        return None
+    return line
+
+
+def _watch(pipe: int, door: socket.socket) -> NoReturn:
     """Wait in a process of its own until the first process is done, or a process has ended."""
     try:
         os.setsid()
@@ -56,10 +67,10 @@ def _watch(pipe: int) -> NoReturn:
         nothing = os.open(os.devnull, os.O_RDWR)
         os.dup2(nothing, 0)
         os.dup2(nothing, 1)
-        first = os.getppid()
-        os.closerange(3, pipe)
-        os.closerange(pipe + 1, os.sysconf("SC_OPEN_MAX"))
-        watched = _Watched(pipe, first)
+        watched = _Watched(pipe, door, os.getppid())
+        kept = sorted((pipe, door.fileno()))
+        for begin, end in zip((3, *(file + 1 for file in kept)), (*kept, os.sysconf("SC_OPEN_MAX")), strict=True):
+            os.closerange(begin, end)
         if text := watched.end():
             os.write(2, os.fsencode(f"error: {text}\n"))
             watched.end_others()
@@ -68,46 +79,43 @@ def _watch(pipe: int) -> NoReturn:
 
 
 class _Watched:
-    """What the watch knows of the processes. `others`: the ranks of those on this machine, by the files that become
-    readable when they end.
+    """What the watch knows of the processes. `others`: the lines to those on this machine, with their ranks; `gone`:
+    the ranks of those that have ended.
     """
 
-    def __init__(self, pipe: int, first: int) -> None:
-        self.pipe, self.first, self.told = pipe, first, b""
+    def __init__(self, pipe: int, door: socket.socket, first: int) -> None:
+        self.pipe, self.door, self.first, self.told = pipe, door, first, b""
         self.known: dict[str, Any] = {}
-        self.others: dict[int, int] = {}
+        self.others: dict[socket.socket, int] = {}
+        self.gone: list[int] = []
 
     def end(self) -> str:
         """What to tell of the end of the processes, once there is one; "" if it is as it should be."""
-        ended: int | None = None
         until: float | None = None
         while True:
             left = None if until is None else max(0.0, until - time.monotonic())
-            ready, _, _ = select.select([self.pipe, *self.others], [], [], left)
-            gone = [self.others.pop(file) for file in ready if file in self.others]
+            files: list[Any] = [self.pipe, self.door, *self.others]
+            ready, _, _ = select.select(files, [], [], left)
+            before = len(self.gone)
+            self._look(ready)
             there = self.pipe not in ready or self._read()
             if "done" in self.known:
                 return ""
-            if gone and until is None:
-                ended, until = gone[0], time.monotonic() + PATIENCE
+            if self.gone and until is None:
+                until = time.monotonic() + PATIENCE
             if not there or not ready:
-                return self._text(0 if until is None and self._are_all_here else ended)
+                return self._text(self._first_gone(before))
 
-    def end_others(self) -> None:
-        """End the processes on this machine that the launcher has not ended before long."""
-        until = time.monotonic() + PATIENCE
-        while self.others and (left := until - time.monotonic()) > 0:
-            for file in select.select(list(self.others), [], [], left)[0]:
-                self.others.pop(file)
-        for file in self.others:
-            with suppress(OSError):
-                signal.pidfd_send_signal(file, signal.SIGKILL)
-        if os.getppid() == self.first:
-            os.kill(self.first, signal.SIGKILL)
-
-    @property
-    def _are_all_here(self) -> bool:
-        return len({tuple(place[:2]) for place in self.known.get("everyone", ())}) == 1
+    def _look(self, ready: list[Any]) -> None:
+        """Welcome processes, and notice those that have ended."""
+        if self.door in ready:
+            line, _ = self.door.accept()
+            rank = line.makefile("rb", 0).readline()  # which it has sent with its first breath
+            if rank:
+                self.others[line] = int(rank)
+        for line in [one for one in ready if one in self.others]:
+            self.gone.append(self.others.pop(line))
+            line.close()
 
     def _read(self) -> bool:
         """Read what the first process tells; whether it is still there."""
@@ -115,20 +123,33 @@ class _Watched:
         *lines, self.told = (self.told + got).split(b"\n")
         for line in lines:
             self.known |= json.loads(line)
-            if b'"everyone"' in line:
-                self._find(self.known["everyone"])
         return bool(got)
 
-    def _find(self, everyone: Sequence[Sequence[Any]]) -> None:
-        """Open the processes on this machine but the first, which is known by its pipe."""
-        for rank, (host, namespace, number) in enumerate(everyone):
-            if rank and [host, namespace] == list(everyone[0][:2]) and hasattr(os, "pidfd_open"):
-                with suppress(OSError):
-                    self.others[os.pidfd_open(number)] = rank
+    def _first_gone(self, before: int) -> int | None:
+        """Which process ended first; None if that is not known. `before`: how many had been gone before the first one
+        was.
+        """
+        if before:
+            return self.gone[0]
+        all_are_here = len(self.others) == self.known.get("size", 0) - 1
+        return 0 if all_are_here else None
 
     def _text(self, ended: int | None) -> str:
-        """`ended`: the rank of the process that was the first, if it is known."""
-        everyone, resume = self.known.get("everyone"), self.known.get("resume")
+        which = "a process" if ended is None else f"process {ended} on {socket.gethostname()}"
+        resume = self.known.get("resume")
         how = f"To resume from the last checkpoint: {resume}" if resume else "Nothing was saved yet"
-        which = "a process" if ended is None or not everyone else f"process {ended} on {everyone[ended][0]}"
         return f"{which} has ended, and all others with it. {how}"
+
+    def end_others(self) -> None:
+        """End the processes on this machine that the launcher has not ended before long."""
+        until = time.monotonic() + PATIENCE
+        while self.others and (left := until - time.monotonic()) > 0:
+            self._look(select.select(list(self.others), [], [], left)[0])
+        numbers = [
+            struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0] for line in self.others
+        ]
+        if os.getppid() == self.first:
+            numbers.append(self.first)
+        for number in numbers:
+            with suppress(OSError):
+                os.kill(number, signal.SIGKILL)
