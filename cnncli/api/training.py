@@ -241,6 +241,7 @@ def begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
         threads = around.threads if processes.size == 1 else around.threads or threads_of_process()
         threads = settle(threads, room=True)  # before Numba is imported
         from cnncli.training.cautions import of_data
+        from cnncli.training.distributed.sharing import read_once
         from cnncli.training.loop.forecast import resident
         from cnncli.training.loop.plan import Plan
         from cnncli.training.loop.session import read_data
@@ -255,7 +256,7 @@ def begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
             obtain(spec.data, tell, offline=around.offline)
             return read_data(plan, decoding(tell))
 
-        dataset = processes.first_does(read, read)  # others find on a shared disk what the first has decoded
+        dataset = read_once(processes, read)
         digest = sha256(spec.to_yaml().encode()).hexdigest()[:12]
         processes.same({"version of cnncli": __version__, "spec": digest, "data": dataset.digest[:19]})
         for notice in differing(processes):

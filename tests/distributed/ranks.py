@@ -6,6 +6,7 @@ FOLDER/found-N.json.
 
 import json
 import os
+import shutil
 import signal
 import sys
 from dataclasses import replace
@@ -37,7 +38,9 @@ CASES = {
     "synchronized": {},
     "alone": {"model": alone_normalized},
     "sharded": {"shards": 4},
-    "augmented": {"augment": [{"RandomTranslation": {"height_factor": 0.2, "width_factor": 0.2}}, "RandomErasing"]},
+    "augmented": {
+        "augment": [{"RandomTranslation": {"height_factor": 0.2, "width_factor": 0.2}}, "RandomErasing", "MixUp"]
+    },
 }
 
 
@@ -46,15 +49,17 @@ def plan(folder, case):
     options = dict(CASES[case])
     shards, made = options.pop("shards", None), options.pop("model", None)
     found = small.plan(folder, model=None if made is None else made(), **options)
-    return replace(found, fit=found.fit.replace(batch_size=16, shards=shards))
+    measured = found.compile.replace(metrics=["accuracy", "AUC", "precision", "recall"])
+    return replace(found, compile=measured, fit=found.fit.replace(batch_size=16, shards=shards))
 
 
 def run(folder, case, name, *, resume=None, report=lambda event: None):
-    """Train a case: the digest of the weights, and the history."""
+    """Train a case: the digest of the weights, the figures of all epochs, and those of the test."""
     wanted = plan(folder, case)
     where = RunOptions(resume=resume) if resume else RunOptions(output=folder / name)
     result = train(wanted, read_data(wanted), where, 1, report, group=group())
-    return {"digest": result.digest, "figures": dict(result.figures), "test": dict(result.test)}
+    found = {"digest": result.digest, "test": dict(result.test)}
+    return found | ({"epochs": small.outcome(Path(result.run))["epochs"]} if group().first else {})
 
 
 def interrupted_by(rank):
@@ -74,6 +79,9 @@ def main(folder, cases):
         run(folder, "sharded", f"interrupted-{size}", report=interrupted_by(size - 1))
     except InterruptedRun as error:
         found["interrupted"] = str(error)
+    if group().first:
+        shutil.copytree(folder / f"interrupted-{size}", folder / f"resumed-{size}")
+    found["resumed"] = run(folder, "sharded", "", resume=folder / f"resumed-{size}")
     if group().first:
         (folder / f"found-{size}.json").write_text(json.dumps(found))
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -10,24 +11,21 @@ from xml.etree import ElementTree
 
 import pytest
 
-pytest.importorskip("mpi4py")
-
-from cnncli.training.loop.plan import RunOptions
-from cnncli.training.loop.session import read_data, train
+from tests import servers
 from tests.distributed import ranks
 from tests.training import small
 
 SMOKE = Path(__file__).parents[2] / "configs" / "smoke.yaml"
-LAUNCHER = Path(sys.prefix) / "bin" / "mpiexec"
-pytestmark = pytest.mark.skipif(not LAUNCHER.exists(), reason="no MPI launcher is installed in this environment")
+MPIS = pytest.mark.parametrize("mpi", ["mpich", "openmpi"])
 
 
-def launch(size, *command, seconds=120, **variables):
+def launch(size, *command, mpi="mpich", seconds=120, **variables):
     """Run a Python command in so many processes: exit code, standard output and error, and the seconds it took."""
-    environment = {**os.environ, "NUMBA_NUM_THREADS": "1", **variables}
+    launcher, needed = servers.launcher(mpi)
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "1", **needed, **variables}
     start = time.perf_counter()
     done = subprocess.run(
-        [LAUNCHER, "-n", str(size), sys.executable, *command],
+        [*launcher, "-n", str(size), sys.executable, *command],
         *(),
         capture_output=True,
         text=True,
@@ -38,25 +36,28 @@ def launch(size, *command, seconds=120, **variables):
     return done.returncode, done.stdout, done.stderr, time.perf_counter() - start
 
 
-@pytest.mark.parametrize("size", [2, 4])
-def test_processes_find_what_one_does(tmp_path, size):
+@pytest.mark.parametrize(
+    ("mpi", "size", "cases"),
+    [("mpich", 2, tuple(ranks.CASES)), ("mpich", 4, ("sharded",)), ("openmpi", 2, ("synchronized", "sharded"))],
+)
+def test_processes_find_what_one_does(tmp_path, mpi, size, cases):
     """To rounding where batches are normalized as a whole, and to the bit in shards, also resumed by one process."""
+    servers.launcher(mpi)
     small.write_data(tmp_path)
-    cases = ranks.CASES if size == 2 else ("sharded",)
     alone = {case: ranks.run(tmp_path, case, f"{case}-1") for case in cases}
-    code, _, errors, _ = launch(size, "-m", "tests.distributed.ranks", str(tmp_path), *cases)
+    code, _, errors, _ = launch(size, "-m", "tests.distributed.ranks", str(tmp_path), *cases, mpi=mpi)
     assert (code, errors) == (0, "")
     together = json.loads((tmp_path / f"found-{size}.json").read_text())
-    assert together["sharded"] == alone["sharded"]
+    assert together["sharded"] == together["resumed"] == alone["sharded"]
     for case in {"synchronized", "augmented"} & set(cases):
-        for part in ("figures", "test"):
-            assert together[case][part] == pytest.approx(alone[case][part], rel=1e-3)
+        for mine, theirs in zip(together[case]["epochs"], alone[case]["epochs"], strict=True):
+            assert mine == pytest.approx(theirs, rel=1e-3)
+        assert together[case]["test"] == pytest.approx(alone[case]["test"], rel=1e-3)
     if "alone" in cases:  # batches that each process normalizes alone are others
-        assert together["alone"]["figures"]["loss"] != pytest.approx(alone["alone"]["figures"]["loss"], rel=1e-3)
+        losses = ([epoch["loss"] for epoch in found["alone"]["epochs"]] for found in (together, alone))
+        assert next(losses) != pytest.approx(next(losses), rel=1e-3)
     assert "interrupted in epoch 2 after batch" in together["interrupted"]
-    wanted, run = ranks.plan(tmp_path, "sharded"), RunOptions(resume=tmp_path / f"interrupted-{size}")
-    result = train(wanted, read_data(wanted), run, 1, lambda event: None)
-    assert result.digest == alone["sharded"]["digest"]
+    assert ranks.run(tmp_path, "sharded", "", resume=tmp_path / f"interrupted-{size}") == alone["sharded"]
 
 
 def test_only_the_first_process_judges_and_reports(tmp_path):
@@ -79,25 +80,90 @@ def test_only_the_first_process_judges_and_reports(tmp_path):
     assert (suite.get("tests"), suite.get("failures")) == ("3", "0")
 
 
+@MPIS
+def test_a_command_that_is_not_shared_out_is_run_by_the_first_process(mpi):
+    code, printed, errors, _ = launch(2, "-m", "cnncli", "check", str(SMOKE), mpi=mpi)
+    assert (code, len(printed.splitlines()), errors) == (0, 1, "")
+
+
 ENDING = """
-import os, signal, sys
 from cnncli.errors import CnncliError
 from cnncli.training.distributed.launch import group, together
 with together():
     if group().rank == 1:
-        {}
+        raise CnncliError("the disk is full")
     group().gather(0)
 """
 
 
-def test_a_process_that_fails_alone_says_why_and_ends_the_others():
-    code, _, errors, seconds = launch(2, "-c", ENDING.format('raise CnncliError("the disk is full")'))
+@MPIS
+def test_a_process_that_fails_alone_says_why_and_ends_the_others(mpi):
+    code, _, errors, seconds = launch(2, "-c", ENDING, mpi=mpi)
     assert code == 1
     assert "error: process 1: the disk is full" in errors.splitlines()
     assert seconds < 30
 
 
-def test_a_process_that_is_killed_ends_the_others():
-    code, _, _, seconds = launch(2, "-c", ENDING.format("os.kill(os.getpid(), signal.SIGKILL)"))
+KILLED = """
+import os, signal, time
+from cnncli.training.distributed.launch import group, together
+with together():
+    if group().on_saved:
+        group().on_saved("cnncli train --resume RUN")
+    group().gather(0)
+    if group().rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    {}
+"""
+
+
+@MPIS
+@pytest.mark.parametrize("meanwhile", ["group().gather(0)", "time.sleep(60)"])
+def test_a_process_that_is_killed_ends_the_others_with_the_command_that_resumes(mpi, meanwhile):
+    code, _, errors, seconds = launch(2, "-c", KILLED.format(meanwhile), mpi=mpi)
     assert code != 0
+    (line,) = [line for line in errors.splitlines() if line.startswith("error: ")]
+    which, _, resume = line.removeprefix("error: ").partition(" has ended, and all others with it. ")
+    assert which in (f"process 1 on {socket.gethostname()}", "a process")  # which was the first may be too close
+    assert resume == "To resume from the last checkpoint: mpiexec -n 2 cnncli train --resume RUN"
     assert seconds < 30
+
+
+LEFT = """
+import os, subprocess, sys, time
+from cnncli.training.distributed import watch
+watch.PATIENCE = 0.2
+OTHER = "import sys, time; from cnncli.training.distributed import watch; "
+OTHER += "line = watch.be_watched(sys.argv[1], int(sys.argv[2])); print(1, end='', flush=True); time.sleep(60)"
+with watch.Watch() as watched:
+    watched.tell("size", {size})
+    name = watched.address
+    others = [
+        subprocess.Popen(
+            [sys.executable, "-c", OTHER.replace("sys.argv[1]", repr(name)), "", str(rank)], stdout=subprocess.PIPE
+        )
+        for rank in (1, 2)
+    ]
+    for other in others:
+        other.stdout.read(1)
+    {ending}
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no sockets without a file")
+@pytest.mark.parametrize(
+    ("size", "ending", "code", "which"),
+    [
+        (3, "others[1].kill(); time.sleep(60)", -9, "process 2 on {host}"),
+        (3, "os.kill(os.getpid(), 9)", -9, "process 0 on {host}"),
+        (4, "os.kill(os.getpid(), 9)", -9, "a process"),  # or one on another machine
+        (3, "for other in others: other.kill()", 0, ""),
+    ],
+)
+def test_processes_that_a_launcher_leaves_are_ended_by_the_watch(size, ending, code, which):
+    """The others have this test's standard error: it is at an end when all of them have ended."""
+    command = [sys.executable, "-c", LEFT.format(size=size, ending=ending)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    which = which.format(host=socket.gethostname())
+    told = f"error: {which} has ended, and all others with it. Nothing was saved yet\n" if which else ""
+    assert (done.returncode, done.stderr) == (code, told)

@@ -69,6 +69,11 @@ def _mapping(x: Array) -> mmap.mmap | None:
     return base
 
 
+def is_mapped(x: Array) -> bool:
+    """Whether an array is in a mapped file."""
+    return _mapping(x) is not None
+
+
 class Mapped:
     """Rows of `x`, any (N, …), contiguous, which may be in a mapped file; where it is not there is nothing to do."""
 

@@ -48,6 +48,8 @@ class Group:
 
     rank = 0
     size = 1
+    on_saved: Callable[[str], None] | None = None
+    """Called with the command that resumes the training, once something is saved."""
 
     @property
     def first(self) -> bool:
@@ -90,6 +92,11 @@ class Group:
                     f"all processes must have the same {name}: process 0 has {of_first}, process {other} "
                     f"{everyone[other][name]}"
                 )
+
+    @property
+    def machine(self) -> "Group":
+        """The processes on this machine; the first of them is the one of the lowest rank."""
+        return self
 
     def neighbours(self, cpus: frozenset[int]) -> int:
         """The number of processes, with this one, on this machine that may run on one of these CPUs."""

@@ -2,6 +2,7 @@
 
 import os
 import time
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -45,11 +46,12 @@ class MpiGroup(Group):
         things: list[Any] = self.guarded(lambda: self.communicator.allgather(thing))
         return things
 
+    @cached_property
+    def machine(self) -> Group:
+        return MpiGroup(MPI.Intracomm(self.communicator.Split_type(MPI.COMM_TYPE_SHARED)))
+
     def neighbours(self, cpus: frozenset[int]) -> int:
-        here = self.communicator.Split_type(MPI.COMM_TYPE_SHARED)
-        found = sum(bool(cpus & others) for others in here.allgather(cpus))
-        here.Free()
-        return found
+        return sum(bool(cpus & others) for others in self.machine.gather(cpus))
 
     def all_end(self, seconds: float | None) -> bool:
         request, start = self.ends.Ibarrier(), time.perf_counter()

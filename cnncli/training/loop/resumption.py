@@ -11,6 +11,7 @@ from cnncli.graph.arena import fill
 from cnncli.graph.model import only
 from cnncli.training.loop.loop import Trainer
 from cnncli.training.metrics.evaluation import under
+from cnncli.training.metrics.statistics import Totals
 from cnncli.training.phases import phase_of
 from cnncli.training.runs import checkpoint
 from cnncli.training.runs.checkpoint import ModelFile
@@ -98,6 +99,8 @@ def _add_up(trainer: Trainer, saved: ModelFile, state: State) -> None:
         whole = False
     if not whole:
         raise CnncliError("the sums must be those of the batches that are done")
+    if not trainer.group.first:  # which has the counts of all, to which those of others will be added
+        sums.totals = [Totals() for _ in sums.metrics]
 
 
 def _check_copy(trainer: Trainer, weights: Mapping[str, Array], epoch: int) -> None:
