@@ -35,7 +35,7 @@ def summarize(spec: Spec, *, expand: bool = False) -> Summary:
 
     text, in_c = io.StringIO(), c_export(spec)
     print_summary(spec, text, in_c, expand=expand)
-    return Summary(**summary_data(spec.model), c_export=in_c, text=text.getvalue())
+    return Summary(**summary_data(spec), c_export=in_c, text=text.getvalue())
 
 
 def c_export(spec: Spec) -> dict[str, int]:

@@ -19,7 +19,7 @@ from cnncli.graph.model import only
 from cnncli.graph.network import Network
 from cnncli.kernels.jit import runtime
 from cnncli.kernels.jit.runtime import Pass, Program, Scratch, Step, Tensor
-from cnncli.layers.losses import Loss
+from cnncli.layers.loss import Loss
 from cnncli.ops import streams
 
 Array = np.ndarray[Any, Any]

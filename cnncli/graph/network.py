@@ -16,7 +16,7 @@ from cnncli.graph.precision import FLOAT32
 from cnncli.graph.program import Program, aligned
 from cnncli.kernels.jit import runtime
 from cnncli.kernels.jit.runtime import Step
-from cnncli.layers.losses import Loss
+from cnncli.layers.loss import Loss
 from cnncli.ops import streams
 from cnncli.ops.ir import Call, Value
 from cnncli.ops.ready import Ready

@@ -11,7 +11,7 @@ from cnncli.graph.model import Lowered, Model, lower, only
 from cnncli.graph.precision import FLOAT32, narrowed
 from cnncli.graph.rematerialize import rematerialized
 from cnncli.graph.schedule import spans
-from cnncli.layers.losses import Loss
+from cnncli.layers.loss import Loss
 from cnncli.ops.differentiate import differentiate
 from cnncli.ops.ir import Call, Tape, Value
 from cnncli.ops.losses import Penalty

@@ -19,15 +19,19 @@ NARROW = "bfloat16"
 
 def narrowed(calls: Sequence[Call], wide: Collection[Value]) -> list[Call]:
     """Return the calls with batched float32 values stored as bfloat16, except `wide` ones and views of these."""
+    rewriting = _Rewriting(stored(calls, wide))
+    for call in calls:
+        rewriting.add(call)
+    return rewriting.calls
+
+
+def stored(calls: Sequence[Call], wide: Collection[Value]) -> dict[Value, Value]:
+    """The values that `narrowed` stores as bfloat16, with those that replace them."""
     views = {call.output: call.inputs[0] for call in calls if call.op.is_view}
     exact = {value for call in calls if call.op.reads_exactly for value in call.inputs}
     kept = {find(views, value) for value in (*wide, *exact)}
     made = (value for call in calls for value in call.outputs)
-    stored = {value: value.like(dtype=NARROW) for value in made if _real(value) and find(views, value) not in kept}
-    rewriting = _Rewriting(stored)
-    for call in calls:
-        rewriting.add(call)
-    return rewriting.calls
+    return {value: value.like(dtype=NARROW) for value in made if _real(value) and find(views, value) not in kept}
 
 
 def _real(value: Value) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from cnncli.graph.model import Model, lower
-from cnncli.layers.losses import Loss
+from cnncli.layers.loss import Loss
 from cnncli.ops.arrange import Reshape
 from cnncli.ops.ir import Call, Value
 from cnncli.ops.losses import Penalty

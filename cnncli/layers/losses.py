@@ -2,231 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cnncli.layers.declarations.declaration import Declaration, Named, Registry, list_of, snake_case
-from cnncli.layers.declarations.field_types import Integer, Kind, Maybe, Number, Only, Schema, String
-from cnncli.layers.declarations.list_types import ListOf
-from cnncli.layers.declarations.validation_errors import ErrorDetail, ValidationError
+from cnncli.layers.declarations.declaration import Registry
+from cnncli.layers.declarations.field_types import Integer, Kind, Maybe, Number, Only, Schema
+from cnncli.layers.loss import Loss, OfLogits
 from cnncli.layers.meaning import Meaning
-from cnncli.ops.losses import Loss as LossOp
 
 if TYPE_CHECKING:
     from cnncli.ops.builder import Builder, Logits
-    from cnncli.ops.ir import Shape, Value
+    from cnncli.ops.ir import Value
 
-
-class OfLogits(NamedTuple):
-    """What a loss of probabilities is of logits: its rule, and the activation that makes the probabilities."""
-
-    kind: str
-    activation: str
-
-
-class Loss(Declaration):
-    """What training makes small; of a list, the sum of the losses times their weights.
-
-    As in Keras, a cross-entropy of the output of any softmax or sigmoid is computed from what that was given: of
-    `sigmoid`, too, categorical_crossentropy is that of the softmax of its logits. `check` warns where they differ.
-    With `ignore_class` Keras copies the predictions, and so computes it from them as they are.
-    """
-
-    kind: ClassVar[str]
-    """Its rule's name in `kernels.losses.loss_rules.RULES`, whose numbers have the names of its fields."""
-    logits: ClassVar[OfLogits | None] = None
-    """The same of logits; None for a loss that is computed from its predictions only."""
-    squashed: ClassVar[str] = "linear"
-    """The activation that makes its probabilities of logits; "linear" for a loss that takes any numbers."""
-    outputs: ClassVar[Meaning]
-    """What a row of outputs means: CLASSES, LABELS or NUMBERS."""
-    ignored: ClassVar[Mapping[str, Kind]] = {
-        "reduction": Only("sum_over_batch_size", "mean", why="a loss is the mean over the batch"),
-        "name": Maybe(String()),
-        "dtype": Only(None, "float32", why="losses are summed in float64 and kept in float32"),
-    }
-
-    weight: Annotated[float, Number(0)] = 1.0
-    """A factor of the loss, for lists of losses; Keras' `loss_weights`."""
-
-    @property
-    def parts(self) -> Sequence[Loss]:
-        """The losses that it is the sum of."""
-        return (self,)
-
-    @property
-    def title(self) -> str:
-        """The names of its classes, for messages."""
-        return " + ".join(type(part).__name__ for part in self.parts)
-
-    @property
-    def called(self) -> str:
-        """The same in snake case."""
-        return " + ".join(snake_case(type(part).__name__) for part in self.parts)
-
-    def meaning(self, shape: Shape, targets: str) -> Meaning:
-        """What outputs of this shape mean where the data's `targets` are labels, masks, values or the input."""
-        if targets == "values":
-            return Meaning.NUMBERS
-        if targets != "labels":
-            return Meaning.IMAGE if targets == "input" else Meaning.MASK
-        return Meaning.CHOICE if self.outputs is Meaning.LABELS and shape == (1,) else self.outputs
-
-    @property
-    def classes(self) -> bool:
-        """Whether the last axis holds one score a class, so that a target may be a class number."""
-        return self.outputs is Meaning.CLASSES
-
-    @property
-    def activation(self) -> str:
-        """The activation that makes its probabilities of logits; "linear" for a loss that takes any numbers."""
-        return self.logits.activation if self.logits else self.squashed
-
-    @property
-    def of_whole_images(self) -> bool:
-        """Whether it is a loss of images as wholes, or of a batch: not a mean over pixels."""
-        return getattr(self, "axis", -1) != -1
-
-    @property
-    def void(self) -> int | None:
-        """The class number of targets that do not count, if there is one."""
-        ignored: int | None = getattr(self, "ignore_class", None)
-        return ignored
-
-    @property
-    def of_logits(self) -> bool:
-        """Whether the predictions are logits, unless a softmax or sigmoid made them."""
-        return bool(getattr(self, "from_logits", False))
-
-    def operation(self, form: OfLogits | None = None) -> LossOp:
-        """The operation on (prediction, target, sample weight), in the form that is of logits if that is given."""
-        arguments = tuple((name, value) for name, value in self.settings().items() if name not in NOT_OF_RULES)
-        return LossOp(self.kind, arguments) if form is None else LossOp(form.kind, arguments, form.activation)
-
-    def logits_behind(self, build: Builder, prediction: Value) -> Logits | None:
-        """The logits that a softmax or sigmoid made this prediction of, if the loss is computed from them."""
-        return None if self.void is not None or self.logits is None else build.logits.get(prediction)
-
-    def lower(self, build: Builder, prediction: Value, target: Value, weight: Value) -> tuple[Value, Value]:
-        """Emit its operation; the loss of each sample, (), and the probabilities that the prediction means."""
-        found = self.logits_behind(build, prediction)
-        if self.logits is None or (found is None and not self.of_logits):
-            means = self.probabilities(build, prediction)
-            return build.emit(self.operation(), means, target, weight), means
-        logits = found.value if found is not None else prediction
-        loss, probabilities = build.emit_all(self.operation(self.logits), logits, target, weight)
-        return loss, probabilities if found is None else prediction
-
-    def probabilities(self, build: Builder, prediction: Value) -> Value:
-        """The probabilities that the prediction means: made of it where it is logits."""
-        logits = self.of_logits and self.logits_behind(build, prediction) is None
-        return build.activation(prediction, self.activation) if logits else prediction
-
-
-NOT_OF_RULES = ("from_logits", "ignore_class")
-"""Fields that no rule reads: logits have a rule of their own, and ignored targets come as rows of zeros."""
 LOSSES = Registry("loss", Loss)
 ON_LAST_AXIS = {**Loss.ignored, "axis": Only(-1, why="classes are on the last axis")}
 OF_DIRECTION = {**Loss.ignored, "axis": Only(-1, why="a direction is one of the last axis")}
 Smoothing = Annotated[float, Number(0, 1)]
-
-
-class OverlapAxis(Kind):
-    """The axes that a sum of an overlap goes over."""
-
-    rule = "null, -1 or [1, 2, 3]"
-
-    def read(self, value: Any) -> int | tuple[int, ...] | None:
-        if value is None or (value == -1 and isinstance(value, int)):
-            return value
-        if value in ([1, 2, 3], (1, 2, 3)):
-            return (1, 2, 3)
-        raise self.refuse()
-
-    def schema(self) -> Schema:
-        return {"enum": [None, -1, [1, 2, 3]]}
-
-
-class LossSum(Loss):
-    """Several losses of the same outputs, added."""
-
-    kind = ""
-
-    losses: Annotated[tuple[Loss, ...], list_of(LOSSES)]
-
-    @property
-    def parts(self) -> Sequence[Loss]:
-        return self.losses
-
-    @property
-    def outputs(self) -> Meaning:  # type: ignore[override]  # of the parts, where others have a constant
-        """The strictest meaning: what a loss of classes says of targets holds for all, then what one of labels says."""
-        found = [part.outputs for part in self.losses]
-        return next((meaning for meaning in (Meaning.CLASSES, Meaning.LABELS) if meaning in found), Meaning.NUMBERS)
-
-    @property
-    def activation(self) -> str:
-        found = [part for part in self.losses if part.activation != "linear"]
-        return next((part.activation for part in found if part.logits), found[0].activation if found else "linear")
-
-    @property
-    def void(self) -> int | None:
-        return self.losses[0].void
-
-    @property
-    def of_logits(self) -> bool:
-        return any(part.of_logits for part in self.losses)
-
-    def contradiction(self) -> str:
-        if len({part.void for part in self.losses}) > 1:
-            return "ignore_class must be the same in all losses of the list: others would count void targets"
-        if len({part.activation for part in self.losses if part.of_logits}) > 1:
-            return "from_logits must mean the softmax or the sigmoid in all losses of the list"
-        return ""
-
-    def entry(self) -> Any:
-        return [part.entry() for part in self.losses]
-
-    def lower(self, build: Builder, prediction: Value, target: Value, weight: Value) -> tuple[Value, Value]:
-        found = [part.lower(build, prediction, target, weight) for part in self.losses]
-        total = build.add(*(loss for loss, _ in found)) if len(found) > 1 else found[0][0]
-        return total, next((means for _, means in found if means is not prediction), prediction)
-
-    def probabilities(self, build: Builder, prediction: Value) -> Value:
-        found = (part.probabilities(build, prediction) for part in self.losses)
-        return next((means for means in found if means is not prediction), prediction)
-
-
-class OneOrSeveral(Kind):
-    """A loss, or a list of losses, which are added."""
-
-    one, several = Named(LOSSES), ListOf(Named(LOSSES), 1)
-    rule = "a loss name or {name: arguments}, or a list of them, whose sum it is"
-
-    @property
-    def sample(self) -> Any:
-        return self.one.sample
-
-    def read(self, value: Any) -> Loss:
-        if not isinstance(value, list | tuple):
-            loss: Loss = LOSSES.parse(value) if not isinstance(value, LossSum) else value
-            return loss
-        for number, item in enumerate(value):
-            if isinstance(item, Mapping) and "weight" in item and len(item) > 1:
-                name = next(key for key in item if key != "weight")
-                way = f"weight is an argument of the loss: write {{{name}: {{weight: {item['weight']}}}}}"
-                raise ValidationError([ErrorDetail((number,), "sentence", way)])
-        losses = self.several.read(value)
-        try:
-            return LossSum(losses=losses) if len(losses) > 1 else losses[0]
-        except ValidationError as error:
-            raise ValidationError(detail._replace(kind="sentence", owner=None) for detail in error.details) from None
-
-    def schema(self) -> Schema:
-        return {"anyOf": [self.one.schema(), self.several.schema()]}
-
-
-LossField = Annotated[Loss, OneOrSeveral()]
 
 
 @LOSSES.register
@@ -445,6 +235,22 @@ class CategoricalGeneralizedCrossEntropy(Loss):
     outputs = Meaning.CLASSES
 
     q: Annotated[float, Number(above=0, below=1)] = 0.5
+
+
+class OverlapAxis(Kind):
+    """The axes that a sum of an overlap goes over."""
+
+    rule = "null, -1 or [1, 2, 3]"
+
+    def read(self, value: Any) -> int | tuple[int, ...] | None:
+        if value is None or (value == -1 and isinstance(value, int)):
+            return value
+        if value in ([1, 2, 3], (1, 2, 3)):
+            return (1, 2, 3)
+        raise self.refuse()
+
+    def schema(self) -> Schema:
+        return {"enum": [None, -1, [1, 2, 3]]}
 
 
 class Overlap(Loss):

@@ -8,7 +8,7 @@ from cnncli.layers.declarations.declaration import Declaration, PositiveInt, lis
 from cnncli.layers.declarations.field_types import Boolean, Integer, Kind, Maybe, Number, Only, Schema
 from cnncli.layers.declarations.list_types import ItemOrList, ListOf
 from cnncli.layers.declarations.validation_errors import ErrorDetail, ValidationError
-from cnncli.layers.losses import LossField, OneOrSeveral
+from cnncli.layers.loss_sum import LossField, OneOrSeveral
 from cnncli.training.callbacks.vocabulary import CALLBACKS, Callback
 from cnncli.training.class_weight import ClassWeight, Weights
 from cnncli.training.durations import Duration, SaveFreq

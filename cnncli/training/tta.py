@@ -19,7 +19,7 @@ from cnncli.graph.precision import FLOAT32
 from cnncli.hints import suggestion
 from cnncli.kernels.jit import runtime
 from cnncli.kernels.jit.runtime import Program, Scratch, Step
-from cnncli.layers.losses import Loss
+from cnncli.layers.loss import Loss
 from cnncli.layers.meaning import Meaning
 from cnncli.ops.losses import Loss as LossOp
 from cnncli.training.metrics import temperature

@@ -13,7 +13,7 @@ from cnncli.datasets.section import AUGMENTATIONS
 from cnncli.errors import CnncliError, UsageError
 from cnncli.graph.model import INPUT, Model, Node
 from cnncli.graph.network import Network
-from cnncli.layers.losses import OneOrSeveral
+from cnncli.layers.loss_sum import OneOrSeveral
 from cnncli.layers.vocabulary import LAYERS
 from cnncli.training.distributed.batch import BatchTrainer, Parts
 from cnncli.training.distributed.group import ALONE, Group, OfFirst, TreeSum, add_pairs, shares

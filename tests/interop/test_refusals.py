@@ -14,7 +14,8 @@ from cnncli.interop.peers.peer import FRAMEWORKS
 from cnncli.layers.activation_functions import ACTIVATIONS
 from cnncli.layers.initializers import Initializer
 from cnncli.layers.layer import LAYERS, Layer
-from cnncli.layers.losses import LOSSES, Loss, OfLogits
+from cnncli.layers.loss import Loss, OfLogits
+from cnncli.layers.losses import LOSSES
 from cnncli.layers.meaning import Meaning
 from cnncli.layers.vocabulary import layers
 from cnncli.training.optimizers.optimizers import OPTIMIZERS, SGD, Adam

@@ -12,7 +12,9 @@ from cnncli.graph.program import Program, aligned
 from cnncli.kernels.jit import cache
 from cnncli.kernels.losses.loss_rules import RULES, of_pair
 from cnncli.layers.declarations.field_types import Boolean
-from cnncli.layers.losses import LOSSES, NOT_OF_RULES, BinaryFocalCrossentropy, Loss, LossSum
+from cnncli.layers.loss import NOT_OF_RULES, Loss
+from cnncli.layers.loss_sum import LossSum
+from cnncli.layers.losses import LOSSES, BinaryFocalCrossentropy
 from cnncli.layers.meaning import Meaning
 from cnncli.ops.builder import Builder
 from cnncli.ops.differentiate import differentiate

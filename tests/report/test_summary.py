@@ -29,7 +29,7 @@ def number(text):
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_folded_and_expanded_rows_have_the_totals_of_all_layers(path):
     spec = load(path)
-    data = summary_data(spec.model)
+    data = summary_data(spec)
     for expand in (False, True):
         rows = cells(spec, expand)
         assert sum(number(row["Params"]) for row in rows) == data["parameters"]
@@ -46,6 +46,16 @@ def test_a_block_says_how_many_layers_it_has_what_it_sees_and_what_it_puts_out()
     assert rows["up2 (4 layers)"]["Receptive field"] == "40 × 40"
     assert rows["up2 (4 layers)"]["Output memory"] == f"{amount(4 * 16 * 16 * (16 + 32 + 16 + 16))}B"
     assert rows["max_pooling2d (MaxPooling2D)"]["Connected to"] == ""
+
+
+def test_outputs_take_half_in_mixed_precision_except_the_last():
+    wide, narrow = (
+        summary_data(load(CONFIGS[0].parent / "mnist.yaml", [f"compile.dtype_policy={policy}"]))
+        for policy in ("float32", "mixed_bfloat16")
+    )
+    *hidden, last = ([data["layers"][i]["output_bytes"] for data in (wide, narrow)] for i in range(len(wide["layers"])))
+    assert all(before == 2 * after for before, after in hidden)
+    assert last == [40, 40]
 
 
 def test_inputs_within_a_block_are_named_without_it():

@@ -8,7 +8,7 @@ import pytest
 from cnncli.errors import UsageError
 from cnncli.graph.model import INPUT, Model, Node
 from cnncli.graph.network import Network
-from cnncli.layers.losses import OneOrSeveral
+from cnncli.layers.loss_sum import OneOrSeveral
 from cnncli.layers.meaning import Meaning
 from cnncli.layers.vocabulary import LAYERS
 from cnncli.training.tta import AveragedNetwork, View, views

@@ -27,6 +27,6 @@ def command(target: str | None, overrides: tuple[str, ...], expand: bool, as_jso
     from cnncli.report.tables.summary import phases_data, print_summary, summary_data
 
     if as_json:
-        echo_json({**summary_data(spec.model), "c_export": c_export(spec), **phases_data(spec)})
+        echo_json({**summary_data(spec), "c_export": c_export(spec), **phases_data(spec)})
     else:
         print_summary(spec, sys.stdout, c_export(spec), expand=expand)

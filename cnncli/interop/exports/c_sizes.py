@@ -7,7 +7,7 @@ from cnncli.interop.exports.c_memory import Buffers
 from cnncli.interop.folding import with_normalizations_folded
 from cnncli.interop.inference import inference
 from cnncli.interop.resampling import taps_of
-from cnncli.layers.losses import Loss
+from cnncli.layers.loss import Loss
 from cnncli.ops.batch_normalization import FixedNormalization
 from cnncli.ops.ir import Call, Value
 from cnncli.ops.merging import AffineChannels

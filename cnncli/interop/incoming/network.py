@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from cnncli.layers.core import Flatten
 from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.layers.layer import Layer
 from cnncli.layers.vocabulary import layers
-from cnncli.system import memory
 
 NUMBERS = {"loss": "mean_squared_error", "metrics": ["mean_absolute_error"]}
 """`compile` for an output that is neither of classes nor of pixels."""
@@ -82,16 +80,6 @@ def finite(path: object, name: str, array: Array, shape: tuple[int, ...]) -> Arr
     if not np.isfinite(weight).all():
         raise CnncliError(f"{path}: the weight {name} must hold finite numbers; it holds others")
     return weight
-
-
-def refuse_large(path: object, sizes: Mapping[str, tuple[tuple[int, ...], int]]) -> None:
-    """Raise CnncliError if arrays, given by name with shape and item size, do not fit in memory; twice, for a copy."""
-    needed = 2 * sum(prod(shape) * item for shape, item in sizes.values())
-    if needed > memory.limit():
-        raise CnncliError(
-            f"{path}: its weights take {memory.shown(needed)} of memory, of which this process may use "
-            f"{memory.shown(memory.limit())}"
-        )
 
 
 def _node(entry: Entry, refusals: Refusals) -> Node | None:

@@ -12,7 +12,7 @@ from cnncli.interop.refusal import no_counterpart
 from cnncli.layers.activation_functions import ActivationFunction
 from cnncli.layers.declarations.declaration import Declaration
 from cnncli.layers.initializers import Initializer
-from cnncli.layers.losses import Loss
+from cnncli.layers.loss import Loss
 from cnncli.training.optimizers.optimizers import Optimizer
 from cnncli.training.optimizers.schedules import Schedule
 from cnncli.training.sections import CompileSection

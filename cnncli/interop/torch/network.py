@@ -20,10 +20,10 @@ from cnncli.layers.activation_functions import Linear
 from cnncli.layers.activations import ELU, LeakyReLU, ReLU, Softmax
 from cnncli.layers.core import Activation, Dense, Flatten, Identity
 from cnncli.layers.layer import Layer
+from cnncli.layers.loss import Loss
 from cnncli.layers.losses import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
-    Loss,
     MeanAbsoluteError,
     MeanSquaredError,
     SparseCategoricalCrossentropy,

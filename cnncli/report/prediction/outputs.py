@@ -9,7 +9,7 @@ import numpy as np
 
 from cnncli.graph.model import Model
 from cnncli.layers.activations import ends_in_softmax
-from cnncli.layers.losses import Loss
+from cnncli.layers.loss import Loss
 from cnncli.layers.meaning import Meaning
 from cnncli.training.decisions.decision import NONE, UNKNOWN, Decision
 from cnncli.training.metrics.statistics import class_names, class_numbers

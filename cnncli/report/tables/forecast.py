@@ -58,7 +58,7 @@ def forecast_data(spec: Spec, made: Forecast) -> dict[str, Any]:
         "batches": made.steps,
         "memory": {**vars(memory), "total": memory.total},
         "epoch_seconds": {"training": made.training, "validation": made.validation, "total": made.epoch},
-        **summary_data(spec.model),
+        **summary_data(spec),
         **phases,
     }
 

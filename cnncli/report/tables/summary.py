@@ -9,6 +9,7 @@ from rich.table import Table
 from cnncli.graph.blocks import Block, grouped
 from cnncli.graph.model import INPUT, LayerSummary, Model, Node, lower, summarize
 from cnncli.graph.objective import training_memory
+from cnncli.graph.precision import FLOAT32, stored
 from cnncli.graph.receptive_field import receptive_fields
 from cnncli.layers.declarations.declaration import snake_case
 from cnncli.report.terminal.console import console_on, fits
@@ -68,9 +69,9 @@ class Row:
         return "  " * self.depth + (f"{self.name} ({self.type})" if self.type else self.name)
 
 
-def summary_data(model: Model) -> dict[str, Any]:
+def summary_data(spec: Spec) -> dict[str, Any]:
     """What `summary --json` prints. FLOPs and bytes are those of one sample forward."""
-    details = _Details(model)
+    details = _Details(spec.model, spec.compile.dtype_policy)
     rows = details.rows.values()
     return {
         "layers": [
@@ -123,7 +124,7 @@ def print_layers(spec: Spec, file: TextIO) -> None:
 
 def _print(spec: Spec, file: TextIO, expand: bool, more: Sequence[str]) -> None:
     model, console = spec.model, console_on(file)
-    details = _Details(model)
+    details = _Details(model, spec.compile.dtype_policy)
     rows = list(_connected(details.listed(model.nodes, 0, expand), INPUT))
     title = f"{spec.name} · input {_shape(model.input_shape)}"
     longest = max(len(row.label) for row in rows)
@@ -145,13 +146,18 @@ def _print(spec: Spec, file: TextIO, expand: bool, more: Sequence[str]) -> None:
 
 
 class _Details:
-    """All that is known of the layers of a model."""
+    """All that is known of the layers of a model, whose outputs are stored by a policy."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, policy: str) -> None:
         lowered = lower(model)
         self.rows: dict[str, LayerSummary] = {row.name: row for row in summarize(model, lowered)}
         self.fields = receptive_fields(lowered)
-        self.bytes = {name: value.bytes for name, value in lowered.outputs.items()}
+        narrow = (
+            {}
+            if policy == FLOAT32
+            else stored(lowered.builder.calls, [lowered.outputs[name] for name in model.outputs])
+        )
+        self.bytes = {name: narrow.get(value, value).bytes for name, value in lowered.outputs.items()}
 
     def listed(self, nodes: Sequence[Node], depth: int, expand: bool) -> Iterator[tuple[Row, Sequence[Node]]]:
         """Rows, each with its layers: of a block one row, or with `expand` a heading and the rows of its layers."""

@@ -9,7 +9,7 @@ from cnncli.graph.model import Lowered, Model, Node, lower
 from cnncli.hints import few, suggestion
 from cnncli.layers.activations import ends_in_softmax
 from cnncli.layers.declarations.declaration import snake_case
-from cnncli.layers.losses import Loss
+from cnncli.layers.loss import Loss
 from cnncli.layers.meaning import Meaning
 from cnncli.ops.ir import Shape
 from cnncli.spec.validation.declare import item_places

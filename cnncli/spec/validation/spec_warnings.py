@@ -7,7 +7,8 @@ from cnncli.datasets.rescale import rescaled_again
 from cnncli.datasets.section import DataSection
 from cnncli.graph.model import Lowered, Model
 from cnncli.layers.declarations.declaration import snake_case
-from cnncli.layers.losses import LOSSES, Loss
+from cnncli.layers.loss import Loss
+from cnncli.layers.losses import LOSSES
 from cnncli.layers.merging import MERGES
 from cnncli.layers.regularizers import L1L2
 from cnncli.ops.elementwise import Activation

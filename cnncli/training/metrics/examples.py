@@ -9,7 +9,7 @@ import numpy as np
 from cnncli.datasets.batches import Feed
 from cnncli.graph.model import only
 from cnncli.graph.network import Network
-from cnncli.layers.losses import Loss
+from cnncli.layers.loss import Loss
 from cnncli.training.metrics.evaluation import portions
 from cnncli.training.metrics.statistics import class_numbers, of_valid
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cnncli.layers.losses import Loss
+from cnncli.layers.loss import Loss
 
 Array = np.ndarray[Any, Any]
 Counts = Mapping[str, Array]

@@ -128,19 +128,26 @@ PositiveSteps = Annotated[Steps, StepCount(Number(above=0))]
 Floor = Annotated[float, Number(0, why="otherwise the rate would end below 0")]
 
 
-@SCHEDULES.register
-class ExponentialDecay(Schedule):
-    """initial · decay_rate^(step / decay_steps); `staircase`: the exponent is rounded down."""
+class Decay(Schedule):
+    """Base class: a rate that falls by `decay_rate` every `decay_steps`."""
 
     initial_learning_rate: NonNegative
     decay_steps: PositiveSteps
     decay_rate: NonNegative
     staircase: bool = False
 
+    def periods(self, step: int, batches: int) -> float:
+        """How many times `decay_steps` have passed; whole ones with `staircase`."""
+        passed = step / updates(self.decay_steps, batches)
+        return floor(passed) if self.staircase else passed
+
+
+@SCHEDULES.register
+class ExponentialDecay(Decay):
+    """initial · decay_rate^(step / decay_steps); `staircase`: the exponent is rounded down."""
+
     def rate(self, step: int, batches: int) -> float:
-        decay_steps = updates(self.decay_steps, batches)
-        exponent = floor(step / decay_steps) if self.staircase else step / decay_steps
-        return self.initial_learning_rate * _power(self.decay_rate, exponent)
+        return self.initial_learning_rate * _power(self.decay_rate, self.periods(step, batches))
 
 
 @SCHEDULES.register
@@ -186,18 +193,11 @@ class PolynomialDecay(Schedule):
 
 
 @SCHEDULES.register
-class InverseTimeDecay(Schedule):
+class InverseTimeDecay(Decay):
     """initial / (1 + decay_rate · step / decay_steps); `staircase`: the quotient is rounded down."""
 
-    initial_learning_rate: NonNegative
-    decay_steps: PositiveSteps
-    decay_rate: NonNegative
-    staircase: bool = False
-
     def rate(self, step: int, batches: int) -> float:
-        decay_steps = updates(self.decay_steps, batches)
-        quotient = floor(step / decay_steps) if self.staircase else step / decay_steps
-        return self.initial_learning_rate / (1 + self.decay_rate * quotient)
+        return self.initial_learning_rate / (1 + self.decay_rate * self.periods(step, batches))
 
 
 @SCHEDULES.register
