@@ -25,7 +25,7 @@ from cnncli.kernels.gemm import bfloat16, microkernel
 from cnncli.kernels.gemm.dense import ROUNDING, Source, pack, rounding
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
 from cnncli.kernels.jit.dtypes import bytes_of, dtype_of_sums
-from cnncli.kernels.jit.intrinsics import call
+from cnncli.kernels.jit.intrinsics import call, fetch
 from cnncli.kernels.jit.runtime import SPAN, Scratch, Step, Tensor, block, computed, fields, images, worker
 from cnncli.kernels.vector.lanes import LINE
 
@@ -41,12 +41,14 @@ FEW = 4
 """Chunks that few images are divided into."""
 NEAR = 640 << 10
 """Maximum bytes of a chunk's transformed tiles and products, so that they stay in the L2 cache."""
+SLIM = 128
+"""Maximum bytes of a pixel, before and after, for which products are so short that memory is fetched during them."""
 
 KERNEL = block("x out tap step size matrix part row")
 IMAGE = "x batch height width channels rows columns filters down across bands together top left"
 TILE = block(
     "product border out winner b b_row b_panel b_step scratch scratch_step tiles tile_step products product_step "
-    f"beyond {IMAGE} {EPILOGUE} {ROUNDING}"
+    f"beyond fetches {IMAGE} {EPILOGUE} {ROUNDING}"
 )
 
 
@@ -95,6 +97,11 @@ def image_fields(x: Tensor, out: tuple[int, ...], cut: Portions, padding: tuple[
 def pad_to_odd_cache_lines(size: int) -> int:
     """Return `size` bytes, rounded to an odd number of cache lines to avoid set conflicts between 16 such arrays."""
     return (-(-size // LINE) | 1) * LINE
+
+
+def is_slim(channels: int, filters: int, item: int) -> bool:
+    """Whether pixels of `channels` and of `filters` are so small that a chunk's memory is fetched during products."""
+    return max(channels, filters) * item <= SLIM
 
 
 def forward(
@@ -188,6 +195,7 @@ def _correlate(
         products=products,
         product_step=product_step,
         beyond=beyond,
+        fetches=is_slim(channels, filters, item) and winner is None,
         **image_fields(x, out.shape[1:], cut, padding),
         **epilogue.fields(dtype_of_sums(x.dtype)),
         **rounding(x.dtype, out.dtype, 2 * columns * filters, scratch, slopes=epilogue.slopes is not None),
@@ -243,7 +251,15 @@ def tile_worker(real, with_pooling):
                         corner = base + 2 * row * line + 2 * column * pixel
                         spread_tile(corner, line, pixel, tiles + count * pixel, p.tile_step, p.channels, real)
                         count += 1
+            # What the next chunk reads, and what this one writes.
+            lines = 2 * (last - first) * (stop - start)
+            ahead = p.x + ((stop - 1) * p.height + 2 * last - p.top) * p.width * pixel
+            behind = p.out + (start * p.rows + 2 * first) * p.columns * p.filters * item
+            reads, writes = lines * p.width * pixel // POSITIONS, lines * p.columns * p.filters * item // POSITIONS
             for position in range(POSITIONS):
+                if p.fetches != 0:
+                    fetch(ahead + position * reads, reads, 0)
+                    fetch(behind + position * writes, writes, 1)
                 call(
                     p.product,
                     (
