@@ -5,9 +5,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from cnncli.kernels.jit.driver import LINE
-
 WORD = ir.IntType(64)
+LINE = 64
+"""Bytes in a cache line."""
 
 
 @intrinsic
