@@ -37,8 +37,8 @@ CENTRE = SIDE + 1
 """The position whose coefficient is +1 for every output pixel of a tile."""
 LAST = (2, 4)
 """Positions along an axis that only the second half of a tile's output depends on."""
-OF_KERNEL = (0, 1, 2, 3, 3)
-"""The transformed kernel of each position along an axis, or the sum that the position adds to."""
+OF_IMAGE, OF_KERNEL = (0, 1, 2, 3, 4), (0, 1, 2, 3, 3)
+"""The transformed pixel and kernel of each position along an axis; the latter also is the sum it adds to."""
 OF_GRADIENT = (0, 1, 2, 0, 2)
 """The transformed gradient of each position, for a weight gradient."""
 OF_KERNEL_BACKWARD, OF_GRADIENT_BACKWARD = (2, 1, 0, 3, 3), (0, 1, 2, 1, 3)
@@ -46,8 +46,8 @@ OF_KERNEL_BACKWARD, OF_GRADIENT_BACKWARD = (2, 1, 0, 3, 3), (0, 1, 2, 1, 3)
 
 KERNEL = block("x out tap step size")
 TILE = block(
-    "product border out b b_row b_panel b_step scratch scratch_step tiles tile_step products product_step block first "
-    f"first_column odd_row odd_column {IMAGE} {EPILOGUE}"
+    "backward product border out b b_row b_panel b_step scratch scratch_step tiles tile_step products product_step "
+    f"block first first_column odd_row odd_column {IMAGE} {EPILOGUE}"
 )
 SUM = block(
     "product border grad out lane depth breadth blocks panel scratch scratch_step copy tiles tile_step squares "
@@ -123,7 +123,7 @@ def _correlate(
     convolution = tile_worker.step(
         x.dtype,
         images(batch, cut.together, cut.bands),
-        backward,
+        backward=int(backward),
         product=product,
         border=microkernel.family(x.dtype).border,
         out=out.address,
@@ -207,15 +207,16 @@ def kernel_worker(real):
 
 
 @worker(TILE)
-def tile_worker(real, backward):
+def tile_worker(real):
     """Process bands of tiles; if an image is a single band, several images together."""
     item = real.bitwidth // 8
-    step, size = (2, 4) if backward else (4, 2)
-    left, right = (OF_GRADIENT_BACKWARD, OF_KERNEL_BACKWARD) if backward else (tuple(range(SIDE)), OF_KERNEL)
 
     def convolve(parameters, begin, end, thread):
         p = fields(parameters, TILE)
         base = p.scratch + thread * p.scratch_step
+        backward = p.backward != 0
+        step, size, side = (2, 4, 4) if backward else (4, 2, SIDE)
+        left, right = (OF_GRADIENT_BACKWARD, OF_KERNEL_BACKWARD) if backward else (OF_IMAGE, OF_KERNEL)
         pixel, row_of = p.channels * item, p.filters * item
         wide = step * p.across + 1
         line, block_line = wide * pixel, size * p.across * row_of
@@ -252,7 +253,6 @@ def tile_worker(real, backward):
                 ended = begins[1] if i == LAST[0] or i == LAST[1] else count
                 ended = min(ended, begins[2]) if last_column else ended
                 if ended > begun:
-                    side = 4 if backward else SIDE
                     factor = tiles + (side * left[i] + left[j]) * p.tile_step + begun * pixel
                     call(
                         p.product,
