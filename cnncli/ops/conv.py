@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from cnncli import kernels
 from cnncli.errors import ShapeError
-from cnncli.kernels.conv.geometry import Geometry, suits_winograd
+from cnncli.kernels.conv.geometry import Geometry, suits_strided_winograd, suits_winograd
 from cnncli.ops.ir import Call, Op, Shape, Tape, Value
 from cnncli.ops.product import Product, in_pairs
 from cnncli.ops.reach import Reaches, of_window
@@ -60,9 +60,10 @@ class Conv2D(Product):
         x, kernel, *more = inputs
         places = geometry(self.window, self.groups, x.shape[1:])
         epilogue = self.epilogue(more, outputs)
-        suits = suits_winograd(kernel.shape, places, outputs[0].shape[1:]) and kernels.winograd.pays(x.dtype)
-        forward = kernels.winograd.forward if suits else kernels.conv2d.forward
-        return forward(x, kernel, epilogue, outputs[0], places, scratch)
+        ways = kernels.conv2d.forward, kernels.winograd.forward, kernels.winograd_strided.forward
+        return ways[_way(kernel.shape, places, outputs[0].shape[1:], x.dtype)](
+            x, kernel, epilogue, outputs[0], places, scratch
+        )
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,8 @@ class Conv2DGradInput(Op):
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         places = geometry(self.window, self.groups, self.image)
         grad, kernel = inputs
-        suits = suits_winograd(kernel.shape, places, grad.shape[1:]) and kernels.winograd.pays(grad.dtype)
-        grad_input = kernels.winograd.grad_input if suits else kernels.conv2d_gradient.grad_input
-        return grad_input(grad, kernel, outputs[0], places, scratch)
+        ways = kernels.conv2d_gradient.grad_input, kernels.winograd.grad_input, kernels.winograd_strided.grad_input
+        return ways[_way(kernel.shape, places, grad.shape[1:], grad.dtype)](grad, kernel, outputs[0], places, scratch)
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,19 @@ class Conv2DGradWeight(Op):
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         places = geometry(self.window, self.groups, inputs[0].shape[1:])
         x, grad = inputs
-        suits = suits_winograd(self.kernel, places, grad.shape[1:])
-        way = kernels.winograd_gradient.grad_weight if suits else kernels.conv2d_gradient.grad_weight
-        return way(x, grad, outputs[0], places, scratch)
+        direct, strided = kernels.conv2d_gradient.grad_weight, kernels.winograd_strided.grad_weight
+        ways = direct, kernels.winograd_gradient.grad_weight, strided
+        return ways[_way(self.kernel, places, grad.shape[1:], x.dtype, pays=True)](x, grad, outputs[0], places, scratch)
+
+
+def _way(kernel: Shape, places: Geometry, out: Shape, dtype: str, *, pays: bool | None = None) -> int:
+    """Return 0 for a direct convolution of images of `dtype`, 1 for Winograd's, 2 for Winograd's with strides of 2.
+
+    pays: `winograd.pays` unless given.
+    """
+    if suits_strided_winograd(kernel, places, out, dtype):
+        return 2
+    return int(suits_winograd(kernel, places, out) and (kernels.winograd.pays(dtype) if pays is None else pays))
 
 
 def image_shape(x: Value) -> tuple[int, int, int]:

@@ -33,6 +33,7 @@ from tests.kernels import (
     test_layer_normalization,
     test_vectormath,
     test_winograd,
+    test_winograd_strided,
 )
 from tests.kernels.loss_cases import OF_LOGITS, OF_PROBABILITIES, arguments
 from tests.kernels.support import DTYPES, execute, normal
@@ -90,6 +91,10 @@ def _products(dtype):
     cases += [test_winograd.large_case(11)] if dtype == "float32" else []
     runs = test_winograd.OPERATIONS
     found |= {f"winograd {number}": [run(case) for case in cases] for number, run in enumerate(runs)}
+    if dtype == "float32":
+        cases = [*(test_winograd_strided.random_case(seed) for seed in range(20)), test_winograd_strided.large_case(3)]
+        runs = test_winograd_strided.OPERATIONS
+        found |= {f"winograd_strided {number}": [run(case) for case in cases] for number, run in enumerate(runs)}
     found["batch_normalization"] = []
     for seed in range(40):
         case = test_batch_normalization.random_case(seed, dtype)

@@ -6,6 +6,8 @@ LEAST = 16
 """Minimum channels and filters for which fewer products outweigh the transforms."""
 LEAST_PIXELS = 4
 """Minimum output rows and columns: smaller outputs waste too much of their tiles."""
+LEAST_STRIDED = 64
+"""Minimum channels and filters for which the same is true with strides of 2, where fewer products are saved."""
 
 
 class Geometry(NamedTuple):
@@ -36,7 +38,15 @@ def suits_winograd(kernel: tuple[int, ...], geometry: Geometry, out: tuple[int, 
 
     kernel: (kh, kw, in, filters); out: the shape of a convolved image, (OH, OW, …).
     """
+    return _suits(kernel, geometry, out, 1, LEAST)
+
+
+def suits_strided_winograd(kernel: tuple[int, ...], geometry: Geometry, out: tuple[int, ...], dtype: str) -> bool:
+    """Whether `winograd_strided` is faster for a convolution of images of `dtype`; shapes as for `suits_winograd`."""
+    return dtype != "bfloat16" and _suits(kernel, geometry, out, 2, LEAST_STRIDED)
+
+
+def _suits(kernel: tuple[int, ...], geometry: Geometry, out: tuple[int, ...], stride: int, least: int) -> bool:
     taps, depth = kernel[:2], kernel[2:]
-    plain = geometry.strides == (1, 1) and geometry.dilation == (1, 1) and geometry.groups == 1
-    large = min(depth) >= LEAST and min(out[:2]) >= LEAST_PIXELS
-    return taps == (3, 3) and plain and large
+    plain = geometry.strides == (stride, stride) and geometry.dilation == (1, 1) and geometry.groups == 1
+    return taps == (3, 3) and plain and min(depth) >= least and min(out[:2]) >= LEAST_PIXELS

@@ -13,6 +13,8 @@ channels with float32 sums (`gemm.bfloat16`). The transforms of sums stay float3
 
 from typing import NamedTuple
 
+from numba import njit
+
 from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.conv.winograd_tiles import (
     gather_pooled,
@@ -25,12 +27,14 @@ from cnncli.kernels.gemm import bfloat16, microkernel
 from cnncli.kernels.gemm.dense import ROUNDING, Source, pack, rounding
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
 from cnncli.kernels.jit.dtypes import bytes_of, dtype_of_sums
-from cnncli.kernels.jit.intrinsics import call
+from cnncli.kernels.jit.intrinsics import call, fetch
 from cnncli.kernels.jit.runtime import SPAN, Scratch, Step, Tensor, block, computed, fields, images, worker
 from cnncli.kernels.vector.lanes import LINE
 
 POSITIONS = 16
 """Elements of a transformed tile."""
+LAST_ROW, LAST_COLUMN = 12, 3
+"""The first position in the last row of a tile, and that in the last column: only the last pixels depend on them."""
 CENTRE = 5
 """The position whose coefficient is +1 for every output pixel of a tile: adding the bias there adds it everywhere."""
 TILES = 64
@@ -41,12 +45,14 @@ FEW = 4
 """Chunks that few images are divided into."""
 NEAR = 640 << 10
 """Maximum bytes of a chunk's transformed tiles and products, so that they stay in the L2 cache."""
+SLIM = 128
+"""Maximum bytes of a pixel, before and after, for which products are so short that memory is fetched during them."""
 
 KERNEL = block("x out tap step size matrix part row")
 IMAGE = "x batch height width channels rows columns filters down across bands together top left"
 TILE = block(
     "product border out winner b b_row b_panel b_step scratch scratch_step tiles tile_step products product_step "
-    f"beyond {IMAGE} {EPILOGUE} {ROUNDING}"
+    f"beyond odd_row odd_column fetches {IMAGE} {EPILOGUE} {ROUNDING}"
 )
 
 
@@ -95,6 +101,11 @@ def image_fields(x: Tensor, out: tuple[int, ...], cut: Portions, padding: tuple[
 def pad_to_odd_cache_lines(size: int) -> int:
     """Return `size` bytes, rounded to an odd number of cache lines to avoid set conflicts between 16 such arrays."""
     return (-(-size // LINE) | 1) * LINE
+
+
+def is_slim(channels: int, filters: int, item: int) -> bool:
+    """Whether pixels of `channels` and of `filters` are so small that a chunk's memory is fetched during products."""
+    return max(channels, filters) * item <= SLIM
 
 
 def forward(
@@ -188,6 +199,9 @@ def _correlate(
         products=products,
         product_step=product_step,
         beyond=beyond,
+        odd_row=0 if winner else rows % 2,
+        odd_column=0 if winner else columns % 2,
+        fetches=is_slim(channels, filters, item) and winner is None,
         **image_fields(x, out.shape[1:], cut, padding),
         **epilogue.fields(dtype_of_sums(x.dtype)),
         **rounding(x.dtype, out.dtype, 2 * columns * filters, scratch, slopes=epilogue.slopes is not None),
@@ -215,6 +229,19 @@ def kernel_worker(real):
     return spread_kernels
 
 
+@njit(inline="always")
+def places(image, row, rows, columns, begins):
+    """Return the places among a chunk's tiles of a row's first tile and, if it reaches beyond the image, its last one.
+
+    Tiles whose last row or column of pixels is outside the image need no positions in the last row or column; so that
+    the others are adjacent, the order is: last tiles of `rows`, their other `columns`, lower rows without and with the
+    last tile. `begins`: the places of the second to fourth part.
+    """
+    if row < rows:
+        return begins[0] + (image * rows + row) * columns, image * rows + row
+    return begins[1] + image * columns, begins[2] + image
+
+
 @worker(TILE)
 def tile_worker(real, with_pooling):
     """Process bands of tiles; if an image is a single band, several images together."""
@@ -233,38 +260,59 @@ def tile_worker(real, with_pooling):
             start = unit // p.bands
             stop = min(end, start + p.together) if p.bands == 1 else start + 1
             tiles, products = base + p.tiles, base + p.products
-            count = 0
+            lower = p.odd_row if last == p.down else 0
+            rows, columns, images = last - first - lower, p.across - p.odd_column, stop - start
+            begins = (
+                images * rows * p.odd_column,
+                images * rows * p.across,
+                images * (rows * p.across + lower * columns),
+            )
+            count = images * (last - first) * p.across
             for image in range(start, stop):
                 x = p.x + image * p.height * p.width * pixel
                 copied = 2 * first - p.top, 2 * (last - first) + 2, -p.left, wide
                 call(p.border, (base, x, p.height, p.width, pixel, pixel, *copied))
                 for row in range(last - first):
+                    place, end_of_row = places(image - start, row, rows, columns, begins)
                     for column in range(p.across):
                         corner = base + 2 * row * line + 2 * column * pixel
-                        spread_tile(corner, line, pixel, tiles + count * pixel, p.tile_step, p.channels, real)
-                        count += 1
+                        tile = tiles + (place + column if column < columns else end_of_row) * pixel
+                        spread_tile(corner, line, pixel, tile, p.tile_step, p.channels, real)
+            # What the next chunk reads, and what this one writes.
+            lines = 2 * (last - first) * images
+            ahead = p.x + ((stop - 1) * p.height + 2 * last - p.top) * p.width * pixel
+            behind = p.out + (start * p.rows + 2 * first) * p.columns * p.filters * item
+            reads, writes = lines * p.width * pixel // POSITIONS, lines * p.columns * p.filters * item // POSITIONS
             for position in range(POSITIONS):
-                call(
-                    p.product,
-                    (
-                        products + position * p.product_step,
-                        row_of,
-                        p.bias if position == CENTRE else 0,
-                        0,
-                        count,
-                        p.filters,
-                        tiles + position * p.tile_step,
-                        pixel,
-                        cell,
-                        0,
-                        p.b + position * p.b_step,
-                        p.b_row,
-                        p.b_panel,
-                        0,
-                        p.channels // terms,
-                        1,
-                    ),
-                )
+                last_column = position % 4 == LAST_COLUMN
+                begun = begins[0] if last_column else 0
+                ended = count if position < LAST_ROW else begins[1]
+                ended = min(ended, begins[2]) if last_column else ended
+                if p.fetches != 0:
+                    fetch(ahead + position * reads, reads, 0)
+                    fetch(behind + position * writes, writes, 1)
+                if ended > begun:
+                    call(
+                        p.product,
+                        (
+                            products + position * p.product_step + begun * row_of,
+                            row_of,
+                            p.bias if position == CENTRE else 0,
+                            0,
+                            ended - begun,
+                            p.filters,
+                            tiles + position * p.tile_step + begun * pixel,
+                            pixel,
+                            cell,
+                            0,
+                            p.b + position * p.b_step,
+                            p.b_row,
+                            p.b_panel,
+                            0,
+                            p.channels // terms,
+                            1,
+                        ),
+                    )
             for image in range(start, stop):
                 for row in range(first, last):
                     if with_pooling:
@@ -279,7 +327,9 @@ def tile_worker(real, with_pooling):
                         offset = (image * p.rows + 2 * row) * p.columns * p.filters
                         out = p.sums + thread * p.sums_step if p.narrow != 0 else p.out + offset * cell
                         below = out + p.columns * row_of
+                        begun, end_of_row = places(image - start, row - first, rows, columns, begins)
                         for column in range(p.across):
+                            tile = products + (begun + column if column < columns else end_of_row) * row_of
                             place = 2 * column * row_of
                             # Pixels outside the image are written to an unused buffer.
                             beyond = base + p.beyond
@@ -290,8 +340,7 @@ def tile_worker(real, with_pooling):
                                 below + place if lower else beyond,
                                 below + place + row_of if inside and lower else beyond,
                             )
-                            gather_tile(products, p.product_step, targets, p.filters, sums)
-                            products += row_of
+                            gather_tile(tile, p.product_step, targets, p.filters, sums)
                         if p.after != 0:
                             slopes = out + p.beside if p.narrow != 0 else p.slopes + offset * cell
                             call(p.after, (out, slopes, count))

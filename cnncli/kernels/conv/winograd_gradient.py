@@ -10,7 +10,15 @@ adjacent tiles.
 
 from cnncli.kernels.batch.reduce import LARGE, in_lanes, partial_sums
 from cnncli.kernels.conv.geometry import Geometry
-from cnncli.kernels.conv.winograd import IMAGE, POSITIONS, image_fields, pad_to_odd_cache_lines, portions
+from cnncli.kernels.conv.winograd import (
+    IMAGE,
+    LAST_ROW,
+    POSITIONS,
+    image_fields,
+    is_slim,
+    pad_to_odd_cache_lines,
+    portions,
+)
 from cnncli.kernels.conv.winograd_tiles import (
     gather_weight,
     spread_gradient,
@@ -20,7 +28,7 @@ from cnncli.kernels.conv.winograd_tiles import (
 )
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.jit.dtypes import bytes_of, dtype_of_sums
-from cnncli.kernels.jit.intrinsics import call
+from cnncli.kernels.jit.intrinsics import call, fetch
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, elements, fields, worker
 
 DEPTH = 128
@@ -31,7 +39,7 @@ FEW = 4
 
 SUM = block(
     "product border grad out lane depth breadth blocks panel scratch scratch_step copy tiles tile_step squares "
-    f"square_step {IMAGE}"
+    f"square_step fetches {IMAGE}"
 )
 WEIGHT = block("x out size")
 
@@ -76,6 +84,7 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
         tile_step=tile_step,
         squares=squares,
         square_step=square_step,
+        fetches=is_slim(channels, filters, item),
         **image_fields(x, grad.shape[1:], cut, geometry.padding),
     )
     size = channels * filters
@@ -106,8 +115,8 @@ def sum_worker(real):
         for start in range(begin, end, p.together):
             for band in range(p.bands):
                 first, last = band * p.down // p.bands, (band + 1) * p.down // p.bands
-                count = 0
-                for image in range(start, min(end, start + p.together)):
+                count, images = 0, min(end - start, p.together)
+                for image in range(start, start + images):
                     x = p.x + image * p.height * p.width * x_step + top * item
                     part = 2 * first - p.top, 2 * (last - first) + 2, -p.left, 2 * p.across + 2
                     call(p.border, (base, x, p.height, p.width, x_step, pixel, *part))
@@ -127,7 +136,18 @@ def sum_worker(real):
                                 spread_gradient(grad, grad_line, grad_pixel, square, p.square_step, width, real)
                             count += terms
                 begun = start % p.lane > 0 or band > 0
+                # Positions in the last row need no tiles whose last row of pixels is outside the image.
+                rows = last - first
+                inside = rows - p.rows % 2 if last == p.down and rows > 1 else rows
+                # What the next band, or the next images, read.
+                lines, image = 2 * rows * p.together, start + p.together - 1
+                x = p.x + (image * p.height + 2 * last - p.top) * p.width * x_step
+                grad = p.grad + (image * p.rows + 2 * last) * p.columns * grad_step
+                reads, grads = lines * p.width * x_step // POSITIONS, lines * p.columns * grad_step // POSITIONS
                 for position in range(POSITIONS):
+                    if p.fetches != 0:
+                        fetch(x + position * reads, reads, 0)
+                        fetch(grad + position * grads, grads, 0)
                     target = out + position * matrix
                     call(
                         p.product,
@@ -141,13 +161,13 @@ def sum_worker(real):
                             tiles + position * p.tile_step,
                             cell,
                             pixel * terms,
-                            0,
+                            rows * p.across * pixel,
                             squares + position * p.square_step,
                             row_of * terms,
                             p.panel,
-                            0,
-                            count // terms,
-                            1,
+                            rows * p.across * row_of,
+                            (inside if position >= LAST_ROW else rows) * p.across // terms,
+                            images,
                         ),
                     )
 

@@ -1,7 +1,7 @@
 """The transforms of `winograd`, vectorized along the channels: sums of a tile's elements in a fixed order."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from cnncli.kernels.conv.pool_blocks import pooled
 from cnncli.kernels.jit.target import machine
@@ -210,3 +210,74 @@ def gather_weight(code: Code, x: Vector, out: Vector, step: Vector, start: Vecto
             code.store(value, out + step * tap, index, mask)
 
     code.sweep(start, stop, body)
+
+
+def _halved_input_transform(d: Sequence[Vector]) -> list[Vector]:
+    """Five pixels for two outputs with strides of 2: of the even ones F(2, 2)'s, and the odd ones."""
+    return [d[0] - d[2], d[2], d[4] - d[2], d[1], d[3]]
+
+
+def _halved_kernel_transform(g: Sequence[Vector]) -> list[Vector]:
+    """The factors of `_halved_input_transform`; those of odd pixels are equal."""
+    return [g[0], g[0] + g[2], g[2], g[1]]
+
+
+def _halved_output_transform(m: Sequence[Vector]) -> list[Vector]:
+    return [m[0] + m[1] + m[3], m[1] + m[2] + m[4]]
+
+
+def _halved_gradient_transform(y: Sequence[Vector]) -> list[Vector]:
+    """The different elements of the adjoint of `_halved_output_transform`."""
+    return [y[0], y[0] + y[1], y[1]]
+
+
+def _halved_weight_transform(u: Sequence[Vector]) -> list[Vector]:
+    """The adjoint of `_halved_kernel_transform`."""
+    return [u[0] + u[1], u[3], u[1] + u[2]]
+
+
+def _doubled_input_transform(y: Sequence[Vector]) -> list[Vector]:
+    """Three gradients for four pixels: the different elements of the adjoint of F(2, 2)'s, and of the odd ones."""
+    return [y[0] - y[1], y[1], y[2] - y[1], y[2]]
+
+
+def _doubled_output_transform(m: Sequence[Vector]) -> list[Vector]:
+    return [m[0] + m[1], m[3], m[1] + m[2], m[4]]
+
+
+def _between(transform: Transform, size: int) -> Any:
+    """Return a function (x, row, pixel, out, row of out, pixel of out, start, stop): T d Tᵀ of a square of `size`.
+
+    Strides are in bytes.
+    """
+
+    @emitted()
+    def apply(
+        code: Code,
+        x: Vector,
+        row: Vector,
+        pixel: Vector,
+        out: Vector,
+        out_row: Vector,
+        out_pixel: Vector,
+        start: Vector,
+        stop: Vector,
+    ) -> None:
+        def body(index: Vector, mask: Vector | None) -> None:
+            square = [[code.load(x + row * i + pixel * j, index, mask) for j in range(size)] for i in range(size)]
+            for i, values in enumerate(_twice(transform, square)):
+                for j, value in enumerate(values):
+                    code.store(value, out + out_row * i + out_pixel * j, index, mask)
+
+        code.sweep(start, stop, body)
+
+    return apply
+
+
+halved_input = _between(_halved_input_transform, 5)
+halved_kernel = _between(_halved_kernel_transform, 3)
+halved_output = _between(_halved_output_transform, 5)
+halved_gradient = _between(_halved_gradient_transform, 2)
+halved_weight = _between(_halved_weight_transform, 4)
+doubled_input = _between(_doubled_input_transform, 3)
+doubled_output = _between(_doubled_output_transform, 5)

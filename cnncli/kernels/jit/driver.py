@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 from cnncli.errors import UsageError
 from cnncli.kernels.jit import cache
 from cnncli.kernels.jit.compilations import Compilation, tell
-from cnncli.kernels.jit.intrinsics import call, clear, put
+from cnncli.kernels.jit.intrinsics import LINE, call, clear, put
 
 if numba.config.DISABLE_JIT:
     raise UsageError("NUMBA_DISABLE_JIT is set, and without Numba's compiler nothing can be computed: unset it")
@@ -32,8 +32,6 @@ os.environ.setdefault("GOMP_SPINCOUNT", "400")
 # omp enters a parallel region within a few microseconds, workqueue needs about a hundred.
 numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
-LINE = 64
-"""Bytes of a cache line: minimum distance of data written by different threads (avoids false sharing)."""
 SHARES = 8
 """Maximum number of shares that the chunks of a pass are divided into, one for each thread or for several."""
 COUNTERS = (1 + SHARES) * LINE

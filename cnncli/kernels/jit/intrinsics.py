@@ -6,6 +6,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 WORD = ir.IntType(64)
+LINE = 64
+"""Bytes in a cache line."""
 
 
 @intrinsic
@@ -56,3 +58,22 @@ def clear(typing_context, out, size):
         return context.get_dummy_value()
 
     return types.void(*[types.intp] * 2), generate
+
+
+@intrinsic(prefer_literal=True)
+def fetch(typing_context, address, size, to_write):
+    """Fetch `size` bytes at `address` into the L2 cache while other instructions run; `to_write`: 1 or 0, a constant.
+
+    The memory need not exist.
+    """
+
+    def generate(context, builder, signature, arguments):
+        pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
+        prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        how = number(to_write.literal_value), number(2), number(1)  # 2: into L2, 1: data
+        with cgutils.for_range_slice(builder, WORD(0), arguments[1], WORD(LINE), WORD) as (place, _):
+            builder.call(prefetch, [builder.inttoptr(builder.add(arguments[0], place), pointer), *how])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp, to_write), generate

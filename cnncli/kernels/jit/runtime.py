@@ -45,7 +45,8 @@ from numba.extending import intrinsic
 
 from cnncli.kernels.jit import cache
 from cnncli.kernels.jit.compilations import Compilation, tell
-from cnncli.kernels.jit.driver import COUNTERS, LINE, drive
+from cnncli.kernels.jit.driver import COUNTERS, drive
+from cnncli.kernels.jit.intrinsics import LINE
 from cnncli.kernels.jit.relocation import Moved
 
 
