@@ -40,7 +40,7 @@ from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, f
 from cnncli.kernels.vector.lanes import LINE
 
 CORRELATE = block(f"kernel out blocks rows columns spread_y spread_x kw x height width channels sy sx {EPILOGUE}")
-FILTERING = "kernel out height width channels rows columns sy dy top left kernel_row kernel_step first end low:f high:f"
+FILTERING = "kernel out height width channels rows columns sy dy top left kernel_row kernel_step low:f high:f"
 FILTER = block(f"x blocks block {FILTERING} {EPILOGUE}")
 SPREAD = block(
     "grad kernel out blocks height width channels rows columns pairs_y pairs_x above before top left first end tap"
@@ -234,8 +234,7 @@ def filtering_fields(
     """Return the fields of FILTERING, for images of this height and width and axes that are `_uniform`."""
     _, height, width, channels = out.shape
     (down,), (across,) = (axis.phases for axis in places)
-    stride, left, tap = places[1].stride, -across.shift, channels * bytes_of(kernel.dtype)
-    first = min(width, max(0, -(-left // stride)))
+    tap = channels * bytes_of(kernel.dtype)
     low, high = LIMITS.get(activation, LIMITS["linear"])
     return {
         "kernel": kernel.address + (down.first * kernel.shape[1] + across.first) * tap,
@@ -251,8 +250,6 @@ def filtering_fields(
         "left": across.shift,
         "kernel_row": down.step * kernel.shape[1] * tap,
         "kernel_step": across.step * tap,
-        "first": first,
-        "end": max(first, min(width, (image[1] - across.taps + left) // stride + 1)),
         "low": low,
         "high": high,
     }
@@ -322,7 +319,7 @@ def filter_worker(real, share, taps):
                     (out + skip, p.columns * step, step),
                     (x + skip, p.height, p.width, line, step),
                     (first, last, p.sy, p.top, p.dy),
-                    (p.columns, p.left, p.first, p.end),
+                    (p.columns, p.left),
                     (p.kernel + given, p.kernel_row, p.kernel_step, bias + given, width if p.bias != 0 else 0),
                     (low, high),
                     width,

@@ -24,6 +24,8 @@ HIGH = 3 if machine().width == LINE else 1
 """`gradient_rows`: rows of three taps in a block."""
 AHEAD = 4
 """`gradient_rows`: pixels in a block."""
+FETCHED = 32
+"""`filter_rows`: pixels from a store to the stores whose lines are fetched then, in whole rows."""
 SHARED = (0, 1, 2)
 """Pixel distance of adjacent sums if taps are adjacent; 0 for arbitrary distances, where no load is shared.
 
@@ -114,13 +116,13 @@ def filter_rows(
 
     target: (out, distance of rows, of pixels). image: (x, height, width, distance of rows, of pixels), without zeros
     around it. rows: (first, end, distance in the image, place of the first one's first tap, distance of taps). columns:
-    (how many, place of the first tap, first pixel with all taps in the image, end of such pixels). weights: (kernel,
-    distance of rows of taps, of taps, bias, `width` or 0 for no bias). limits: the least and the largest result.
+    (how many, place of the first tap); each has a tap in the image. weights: (kernel, distance of rows of taps, of taps,
+    bias, `width` or 0 for no bias). limits: the least and the largest result.
     """
     (out, out_row, out_step), (x, high, wide, line, step) = target, image
-    (first_row, last_row, row_step, top, down), (count, left, first, end) = rows, columns
+    (first_row, last_row, row_step, top, down), (count, left) = rows, columns
     (kernel, kernel_row, kernel_step, bias, given), (low, most) = weights, limits
-    zeros = code.zeros()
+    zeros, ahead = code.zeros(), (code.word(FETCHED - 1) // count + 1) * out_row
 
     def channels(index: Vector, mask: Vector | None) -> None:
         start = code.wide.load(bias, index, code.first(given - index))
@@ -131,13 +133,15 @@ def filter_rows(
         ]
 
         def pixels(size: int, q: Vector, places: list[Vector], steps: list[Vector], target: Vector) -> None:
-            """Process a block of pixels; those of block size 0 are one, which has taps beyond the image."""
-            totals = [Variable(start) for _ in range(size or 1)]
+            """Process a block of pixels, the outer taps of which may be beyond the image."""
+            totals = [Variable(start) for _ in range(size)]
             column = q * share + left
+            meetings = list(_places(size, taps, share))
             for place, forth, weight in zip(places, steps, factors, strict=True):
                 there = (place + column * forth).opaque()
-                for number, those in _places(size or 1, taps, share):
-                    here = there if size else zeros.where((column + number).outside(wide), there)
+                for number, those in meetings:
+                    outer = min(number, meetings[-1][0] - number) < taps - 1
+                    here = zeros.where((column + number).outside(wide), there) if outer else there
                     vector = code.load(here, 0, mask)
                     for r, j in those:
                         totals[r].set(vector.fma(weight[j], totals[r].get()))
@@ -148,6 +152,7 @@ def filter_rows(
                 value = least.where(least > value, value)
                 value = greatest.where(greatest < value, value) + 0.0
                 code.store(value, cell, index, mask)
+                code.fetch(cell + index * code.item + ahead)
                 cell = (cell + out_step).opaque()
 
         with code.steps(first_row, last_row, code.word(1)) as row:
@@ -157,11 +162,9 @@ def filter_rows(
                 beyond = y.outside(high)
                 places.append(zeros.where(beyond, x + y * line + index * code.item))
                 steps.append(code.word(0).where(beyond, step))
-            written, q = out + out_row * row, first
-            with code.loop(count - (end - first)) as k:
-                pixels(0, k.where(k < first, k - first + end), places, steps, written)
+            written, q = out + out_row * row, code.word(0)
             for size in PIXELS:
-                blocks = (end - q) // size
+                blocks = (count - q) // size
                 with code.loop(blocks) as b:
                     pixels(size, q + b * size, places, steps, written)
                 q = q + blocks * size

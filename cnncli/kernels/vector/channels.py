@@ -23,7 +23,7 @@ from cnncli.kernels.vector.sweeps import LANES
 Term: TypeAlias = Vector | tuple[Vector, Vector]
 """What `summed` adds: a vector, or the product of two of float64, which is exact for float32 numbers."""
 BLOCK = 4 if machine().width == LINE else 1
-"""Vectors of a row whose sums are kept in registers at a time."""
+"""Vectors of a row whose sums or constants are kept in registers at a time."""
 NEAR = 2048
 """Elements of each array that a block of a row's vectors is summed over before the next block: they stay in the L1
 cache, whose prefetcher brings neighbouring blocks."""
@@ -52,14 +52,23 @@ def channelwise(*formulas: Callable[..., Vector]) -> Any:
     def write(code: Code, formula: Callable[..., Vector], given: Sequence[Any]) -> None:
         inputs, tables, out, start, stop, length, numbers = given
         scalars = [code.full(number) for number in numbers]
-        with code.steps(start, stop, length) as row:
 
-            def body(index: Vector, mask: Vector | None) -> None:
-                vectors = [code.load(x, index, mask) for x in inputs]
-                known = [code.load(table, index - row, scalar=code.scalar) for table in tables]
-                code.store(formula(*vectors, *known, *scalars), out, index, mask)
+        def constants(column: Vector) -> list[Vector]:
+            return [code.load(table, column, scalar=code.scalar) for table in tables]
 
-            code.sweep(row, smaller(row + length, stop), body)
+        def give(index: Vector, mask: Vector | None, known: Sequence[Vector]) -> None:
+            code.store(formula(*(code.load(x, index, mask) for x in inputs), *known, *scalars), out, index, mask)
+
+        # Constants of a short period stay in registers. Always in the order of memory: the processor prefetches.
+        together = code.word(BLOCK * LANES)
+        whole = (stop - (stop - start) % together).where((together % length).same(0), start)
+        known = [constants(code.word(v * LANES) % length) for v in range(BLOCK)]
+        with code.steps(start, whole, together) as first:
+            for v, those in enumerate(known):
+                give(first + v * LANES, None, those)
+        with code.steps(whole, stop, length) as row:
+            end = smaller(row + length, stop)
+            code.sweep(row, end, lambda index, mask: give(index, mask, constants(index - row)))
 
     return _chosen(formulas, write)
 
