@@ -116,8 +116,8 @@ def filter_rows(
 
     target: (out, distance of rows, of pixels). image: (x, height, width, distance of rows, of pixels), without zeros
     around it. rows: (first, end, distance in the image, place of the first one's first tap, distance of taps). columns:
-    (how many, place of the first tap); each has a tap in the image. weights: (kernel, distance of rows of taps, of taps,
-    bias, `width` or 0 for no bias). limits: the least and the largest result.
+    (how many, place of the first tap); each has a tap in the image. weights: (kernel, distance of rows of taps, of
+    taps, bias, `width` or 0 for no bias). limits: the least and the largest result.
     """
     (out, out_row, out_step), (x, high, wide, line, step) = target, image
     (first_row, last_row, row_step, top, down), (count, left) = rows, columns
