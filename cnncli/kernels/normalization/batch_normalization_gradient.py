@@ -1,8 +1,8 @@
 """The gradients of `batch_normalization`.
 
 They read x and grad twice and no other array: the input of the activation is recomputed. Of each image, a few rows at a
-time are summed in float32, whose errors are small beside those of the gradients; conversions to float64 took most of the
-time. (The moments of the forward pass have none: a mean far from zero would cost digits of the variance.)
+time are summed in float32: conversions to float64 took most of the time. (Moments are not: where the mean is far from
+zero, that would cost digits of the variance.)
 """
 
 from collections.abc import Callable
