@@ -5,8 +5,9 @@ forward pass, reversed in the input gradient, and (image, row, column) in the we
 
 The forward pass and the input gradient read the image where it is. The usual kernels, 3 × 3 and 5 × 5 without dilation,
 take zeros where a tap is outside (`filter_rows`); for all others, a row of output is cut where pixels at the border
-have fewer taps (`correlate_row`). The weight gradient, whose sums stay in registers over many pixels, first copies
-lines of the image into thread-local scratch, zero-padded, so that its loops need no border cases.
+have fewer taps (`correlate_row`). The weight gradient, whose sums stay in registers over many pixels, does the same for
+the usual kernels (`weigh_rows`), and for all others first copies lines of the image into thread-local scratch,
+zero-padded, so that its loops need no border cases (`gradient_rows`).
 
 Forward pass and input gradient use the same workers, except that the input gradient of the usual kernels with strides
 of 2 takes pairs of pixels, which read the same pixels of the gradient (`spread_rows`). Output pixels with distance
@@ -29,9 +30,10 @@ from cnncli.kernels.conv.depthwise_blocks import (
     gradient_rows,
     spread_rows,
     sum_pixels,
+    weigh_rows,
 )
-from cnncli.kernels.conv.geometry import FILTERED, Geometry
-from cnncli.kernels.conv.planes import IMAGE, copy_part, image_fields, lines_of
+from cnncli.kernels.conv.geometry import FILTERED, Geometry, filters_in_place
+from cnncli.kernels.conv.planes import BLOCK, IMAGE, copy_part, image_fields, lines_of
 from cnncli.kernels.gemm.dense import GRAIN, shares
 from cnncli.kernels.gemm.epilogue import EPILOGUE, LIMITS, PLAIN, Epilogue
 from cnncli.kernels.jit.dtypes import bytes_of
@@ -40,12 +42,13 @@ from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, f
 from cnncli.kernels.vector.lanes import LINE
 
 CORRELATE = block(f"kernel out blocks rows columns spread_y spread_x kw x height width channels sy sx {EPILOGUE}")
-FILTERING = "kernel out height width channels rows columns sy dy top left kernel_row kernel_step first end low:f high:f"
+FILTERING = "kernel out height width channels rows columns sy dy top left kernel_row kernel_step low:f high:f"
 FILTER = block(f"x blocks block {FILTERING} {EPILOGUE}")
 SPREAD = block(
     "grad kernel out blocks height width channels rows columns pairs_y pairs_x above before top left first end tap"
 )
 WEIGHT = block(f"grad out bias lane lines batch rows columns kh kw top left dy dx {IMAGE}")
+WEIGH = block("x grad out bias lane batch height width channels block rows columns sy top left")
 PLANES = 1 << 14
 """Bytes of the rows of an image, and of the channels of them, that are read at a time: they stay in the L1 cache."""
 
@@ -106,10 +109,34 @@ def grad_weight(
     batch, rows, columns, channels = grad.shape
     kh, kw = out.shape[:2]
     (sy, sx), (top, left), (dy, dx), _ = geometry
-    dy, dx = _apart(kh, dy), _apart(kw, dx)
     parts = in_lanes(batch, out.size)
     target, after = partial_sums(out, parts, scratch)
     bias_target, bias_after = partial_sums(bias, parts, scratch) if bias else (0, [])
+    if filters_in_place((kh, kw), geometry):
+        block = min(channels, BLOCK // bytes_of(out.dtype))
+        step = weigh_worker.step(
+            x.dtype,
+            parts.work(-(-channels // block)),
+            sx,
+            kh,
+            x=x.address,
+            grad=grad.address,
+            out=target,
+            bias=bias_target,
+            lane=parts.images,
+            batch=batch,
+            height=x.shape[1],
+            width=x.shape[2],
+            channels=channels,
+            block=block,
+            rows=rows,
+            columns=columns,
+            sy=sy,
+            top=top,
+            left=left,
+        )
+        return [step, *after, *bias_after]
+    dy, dx = _apart(kh, dy), _apart(kw, dx)
     across, high = (columns - 1) * sx + (kw - 1) * dx + 1, (kh - 1) * dy + 1
     lines = lines_of(rows, sy, high, across)
     image = image_fields(x, (sy, sx), ((lines - 1) * sy + high, across), scratch)
@@ -234,8 +261,7 @@ def filtering_fields(
     """Return the fields of FILTERING, for images of this height and width and axes that are `_uniform`."""
     _, height, width, channels = out.shape
     (down,), (across,) = (axis.phases for axis in places)
-    stride, left, tap = places[1].stride, -across.shift, channels * bytes_of(kernel.dtype)
-    first = min(width, max(0, -(-left // stride)))
+    tap = channels * bytes_of(kernel.dtype)
     low, high = LIMITS.get(activation, LIMITS["linear"])
     return {
         "kernel": kernel.address + (down.first * kernel.shape[1] + across.first) * tap,
@@ -251,8 +277,6 @@ def filtering_fields(
         "left": across.shift,
         "kernel_row": down.step * kernel.shape[1] * tap,
         "kernel_step": across.step * tap,
-        "first": first,
-        "end": max(first, min(width, (image[1] - across.taps + left) // stride + 1)),
         "low": low,
         "high": high,
     }
@@ -322,7 +346,7 @@ def filter_worker(real, share, taps):
                     (out + skip, p.columns * step, step),
                     (x + skip, p.height, p.width, line, step),
                     (first, last, p.sy, p.top, p.dy),
-                    (p.columns, p.left, p.first, p.end),
+                    (p.columns, p.left),
                     (p.kernel + given, p.kernel_row, p.kernel_step, bias + given, width if p.bias != 0 else 0),
                     (low, high),
                     width,
@@ -424,6 +448,52 @@ TABLE = correlate_worker.dtype.itemsize
 """Bytes from a step's block to its table."""
 
 
+@njit
+def begin_weights(p, start, stop, taps, item):
+    """Return the images, the first and the number of channels of a tile, and the addresses of its lane's sums, cleared
+    at the lane's first image. `taps` taps, with sums of `item` bytes.
+    """
+    tile = start // p.batch
+    start, stop, first = start - tile * p.batch, stop - tile * p.batch, tile * p.block
+    width, tap = min(p.block, p.channels - first), p.channels * item
+    place = start // p.lane * tap + first * item
+    out, bias = p.out + start // p.lane * (taps - 1) * tap + place, p.bias + place
+    if start % p.lane == 0:
+        for number in range(taps):
+            clear(out + number * tap, width * item)
+        if p.bias != 0:
+            clear(bias, width * item)
+    return start, stop, first, width, out, bias
+
+
+@worker(WEIGH)
+def weigh_worker(real, share, taps):
+    """Process some images of a lane, one block of channels."""
+    item, wide = real.bitwidth // 8, computed(real).bitwidth // 8
+
+    def weigh(parameters, start, stop, thread):
+        p = fields(parameters, WEIGH)
+        start, stop, first, width, out, bias = begin_weights(p, start, stop, taps * taps, wide)
+        skip, step, tap = first * item, p.channels * item, p.channels * wide
+        for image in range(start, stop):
+            grad = p.grad + image * p.rows * p.columns * step + skip
+            weigh_rows(
+                share,
+                taps,
+                (out, taps * tap, tap),
+                (p.x + image * p.height * p.width * step + skip, p.height, p.width, p.width * step, step),
+                (grad, p.columns * step, step),
+                (p.rows, p.sy, -p.top),
+                (p.columns, -p.left),
+                width,
+                real,
+            )
+            if p.bias != 0:  # while the gradients are in the cache
+                sum_pixels(bias, grad, step, p.rows * p.columns, width, real)
+
+    return weigh
+
+
 @worker(WEIGHT)
 def weight_worker(real, share):
     """Process some images of a lane, one block of channels."""
@@ -431,18 +501,9 @@ def weight_worker(real, share):
 
     def weight(parameters, start, stop, thread):
         p = fields(parameters, WEIGHT)
-        tile = start // p.batch
-        start, stop, first = start - tile * p.batch, stop - tile * p.batch, tile * p.block
-        part = start // p.lane
-        width = min(p.block, p.channels - first)
+        start, stop, first, width, out, bias = begin_weights(p, start, stop, p.kh * p.kw, wide)
         skip, step, line = first * item, p.channels * item, p.copied_columns * LINE
         tap, copied = p.channels * wide, p.scratch + thread * p.scratch_step
-        out, bias = p.out + part * p.kh * p.kw * tap + first * wide, p.bias + part * tap + first * wide
-        if start % p.lane == 0:
-            for number in range(p.kh * p.kw):
-                clear(out + number * tap, width * wide)
-            if p.bias != 0:
-                clear(bias, width * wide)
         for image in range(start, stop):
             x = p.x + image * p.height * p.width * step + skip
             grad = p.grad + image * p.rows * p.columns * step + skip

@@ -21,9 +21,11 @@ PAIRS = (4, 1) if machine().width == LINE else (1,)
 RUNS = 3, 2
 """`correlate_row`: numbers of adjacent taps in a row that share loads."""
 HIGH = 3 if machine().width == LINE else 1
-"""`gradient_rows`: rows of three taps in a block."""
+"""`gradient_rows`, `weigh_rows`: rows of three taps in a block."""
 AHEAD = 4
-"""`gradient_rows`: pixels in a block."""
+"""`gradient_rows`, `weigh_rows`: pixels in a block."""
+FETCHED = 32
+"""`filter_rows`: pixels from a store to the stores whose lines are fetched then, in whole rows."""
 SHARED = (0, 1, 2)
 """Pixel distance of adjacent sums if taps are adjacent; 0 for arbitrary distances, where no load is shared.
 
@@ -37,6 +39,38 @@ def _places(sums: int, taps: int, share: int) -> Iterator[tuple[int, list[tuple[
         for j in range(taps):
             wanted.setdefault(r * share + j, []).append((r, j))
     yield from sorted(wanted.items())
+
+
+def _lines(code: Code, image: Sequence[Vector], rows: Iterable[Vector], index: Vector) -> list[tuple[Vector, Vector]]:
+    """Return for each of these rows of an image the address of vector `index` of channels of its first pixel, and the
+    distance of pixels; for a row beyond the image those of zeros.
+    """
+    x, high, _, line, step = image
+    zeros, found = code.zeros(), []
+    for y in rows:
+        beyond = y.outside(high)
+        found.append((zeros.where(beyond, x + y * line + index * code.item), code.word(0).where(beyond, step)))
+    return found
+
+
+def _pixels(
+    code: Code,
+    line: tuple[Vector, Vector],
+    column: Vector,
+    inside: tuple[Vector, int],
+    places: Sequence[tuple[int, list[tuple[int, int]]]],
+    mask: Vector | None,
+) -> Iterator[tuple[Vector, list[tuple[int, int]]]]:
+    """Yield the vectors of one of `_lines` that begin at `column`, each with its pairs of `places`.
+
+    inside: (pixels of a row, how many of the first and of the last places may be beyond them, where zeros are).
+    """
+    (start, step), (wide, outer), zeros = line, inside, code.zeros()
+    there = (start + column * step).opaque()
+    for number, those in places:
+        out = min(number, places[-1][0] - number) < outer
+        yield code.load(zeros.where((column + number).outside(wide), there) if out else there, 0, mask), those
+        there = (there + step).opaque()
 
 
 @emitted()
@@ -114,13 +148,13 @@ def filter_rows(
 
     target: (out, distance of rows, of pixels). image: (x, height, width, distance of rows, of pixels), without zeros
     around it. rows: (first, end, distance in the image, place of the first one's first tap, distance of taps). columns:
-    (how many, place of the first tap, first pixel with all taps in the image, end of such pixels). weights: (kernel,
-    distance of rows of taps, of taps, bias, `width` or 0 for no bias). limits: the least and the largest result.
+    (how many, place of the first tap); each has a tap in the image. weights: (kernel, distance of rows of taps, of
+    taps, bias, `width` or 0 for no bias). limits: the least and the largest result.
     """
-    (out, out_row, out_step), (x, high, wide, line, step) = target, image
-    (first_row, last_row, row_step, top, down), (count, left, first, end) = rows, columns
+    (out, out_row, out_step), wide = target, image[2]
+    (first_row, last_row, row_step, top, down), (count, left) = rows, columns
     (kernel, kernel_row, kernel_step, bias, given), (low, most) = weights, limits
-    zeros = code.zeros()
+    ahead = (code.word(FETCHED - 1) // count + 1) * out_row
 
     def channels(index: Vector, mask: Vector | None) -> None:
         start = code.wide.load(bias, index, code.first(given - index))
@@ -130,40 +164,29 @@ def filter_rows(
             for i in range(taps)
         ]
 
-        def pixels(size: int, q: Vector, places: list[Vector], steps: list[Vector], target: Vector) -> None:
-            """Process a block of pixels; those of block size 0 are one, which has taps beyond the image."""
-            totals = [Variable(start) for _ in range(size or 1)]
-            column = q * share + left
-            for place, forth, weight in zip(places, steps, factors, strict=True):
-                there = (place + column * forth).opaque()
-                for number, those in _places(size or 1, taps, share):
-                    here = there if size else zeros.where((column + number).outside(wide), there)
-                    vector = code.load(here, 0, mask)
+        def pixels(size: int, q: Vector, lines: list[tuple[Vector, Vector]], target: Vector) -> None:
+            """Process a block of pixels, the outer taps of which may be beyond the image."""
+            totals, places = [Variable(start) for _ in range(size)], list(_places(size, taps, share))
+            for line, weight in zip(lines, factors, strict=True):
+                for vector, those in _pixels(code, line, q * share + left, (wide, taps - 1), places, mask):
                     for r, j in those:
                         totals[r].set(vector.fma(weight[j], totals[r].get()))
-                    there = (there + forth).opaque()
             cell = (target + out_step * q).opaque()
             for total in totals:
                 value = total.get()
                 value = least.where(least > value, value)
                 value = greatest.where(greatest < value, value) + 0.0
                 code.store(value, cell, index, mask)
+                code.fetch(cell + index * code.item + ahead)
                 cell = (cell + out_step).opaque()
 
         with code.steps(first_row, last_row, code.word(1)) as row:
-            places, steps = [], []
-            for i in range(taps):
-                y = row * row_step + top + down * i
-                beyond = y.outside(high)
-                places.append(zeros.where(beyond, x + y * line + index * code.item))
-                steps.append(code.word(0).where(beyond, step))
-            written, q = out + out_row * row, first
-            with code.loop(count - (end - first)) as k:
-                pixels(0, k.where(k < first, k - first + end), places, steps, written)
+            lines = _lines(code, image, [row * row_step + top + down * i for i in range(taps)], index)
+            written, q = out + out_row * row, code.word(0)
             for size in PIXELS:
-                blocks = (end - q) // size
+                blocks = (count - q) // size
                 with code.loop(blocks) as b:
-                    pixels(size, q + b * size, places, steps, written)
+                    pixels(size, q + b * size, lines, written)
                 q = q + blocks * size
 
     code.sweep(code.word(0), width, channels)
@@ -306,6 +329,56 @@ def gradient_rows(
                 block(1, 3, i, k * 3)
             with code.steps(triples * 3, kw, code.word(1)) as j:
                 block(1, 1, i, j)
+
+    code.sweep(code.word(0), width, channels)
+
+
+@emitted()
+def weigh_rows(
+    code: Code,
+    share: int,
+    taps: int,
+    target: list[Vector],
+    image: list[Vector],
+    gradient: list[Vector],
+    rows: list[Vector],
+    columns: list[Vector],
+    width: Vector,
+) -> None:
+    """The same as `gradient_rows` for `taps` × `taps` taps, adjacent in a row, and an image without zeros around it.
+
+    target: (out, distance of rows of taps, of taps). image: (x, height, width, distance of rows, of pixels). gradient:
+    (grad, distance of rows, of pixels). rows: (how many, distance in the image, place of the first one's first tap).
+    columns: (how many, place of the first tap); no more than half of the taps are beyond the image.
+    """
+    (out, out_row, out_step), (grad, grad_row, grad_step) = target, gradient
+    (high, row_step, top), (count, left) = rows, columns
+    kept, band = code.wide, HIGH if taps == 3 else 1
+
+    def channels(index: Vector, mask: Vector | None) -> None:
+        def add(size: int, q: Vector, lines: list[tuple[Vector, Vector]], given: Vector) -> None:
+            """Add the contribution of `size` adjacent pixels to rows of totals."""
+            shares = [code.load(given + grad_step * (q + r), index, mask) for r in range(size)]
+            places = list(_places(size, taps, share))
+            for line, row in zip(lines, totals, strict=True):
+                for vector, those in _pixels(code, line, q * share + left, (image[2], taps // 2), places, mask):
+                    for r, j in those:
+                        row[j].set(vector.fma(shares[r], row[j].get()))
+
+        for first in range(0, taps, band):
+            cells = [[out + out_row * i + out_step * j for j in range(taps)] for i in range(first, first + band)]
+            totals = [[Variable(kept.load(cell, index, mask)) for cell in row] for row in cells]
+            with code.loop(high) as row:
+                lines = _lines(code, image, [row * row_step + top + i for i in range(first, first + band)], index)
+                given, q = grad + grad_row * row, code.word(0)
+                for size in (AHEAD, 1):
+                    blocks = (count - q) // size
+                    with code.loop(blocks) as b:
+                        add(size, q + b * size, lines, given)
+                    q = q + blocks * size
+            for places, line in zip(cells, totals, strict=True):
+                for cell, total in zip(places, line, strict=True):
+                    kept.store(total.get(), cell, index, mask)
 
     code.sweep(code.word(0), width, channels)
 

@@ -130,7 +130,7 @@ def expand_worker(real, share, taps):
                     (out + skip, p.columns * step, step),
                     (expanded - top * line, p.height, p.width, line, pixel),
                     (first, last, p.sy, p.top, p.dy),
-                    (p.columns, p.left, p.first, p.end),
+                    (p.columns, p.left),
                     (p.kernel + skip, p.kernel_row, p.kernel_step, bias + skip, width if p.bias != 0 else 0),
                     (low, high),
                     width,

@@ -92,7 +92,7 @@ def separable_worker(real, share, taps):
                     (rows + skip, p.columns * step, step),
                     (x + skip, p.height, p.width, line, step),
                     (first, last, p.sy, p.top, p.dy),
-                    (p.columns, p.left, p.first, p.end),
+                    (p.columns, p.left),
                     (p.kernel + skip, p.kernel_row, p.kernel_step, bias + skip, width if p.filtered_bias != 0 else 0),
                     (low, high),
                     width,

@@ -62,6 +62,13 @@ class Emitter:
         """Store a value to memory aligned to elements."""
         builder.store(value, builder.inttoptr(address, value.type.as_pointer()), align=self.item)
 
+    def fetch(self, builder: ir.IRBuilder, address: ir.Value) -> None:
+        """Begin to load the cache line at `address` for stores to it; the address need not be valid."""
+        pointer, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+        signature = ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
+        prefetch = cgutils.get_or_insert_function(self.module, signature, "llvm.prefetch.p0")
+        builder.call(prefetch, [builder.inttoptr(address, pointer), word(1), word(3), word(1)])
+
     def masks(self, builder: ir.IRBuilder, width: ir.Value, vectors: int) -> list[ir.Value]:
         """Return for each vector the mask of lanes within the first `width` columns."""
         kind = ir.VectorType(ir.IntType(32), self.lanes)

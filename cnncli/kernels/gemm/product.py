@@ -48,7 +48,8 @@ def variant(emit: Emitter, shape: tuple[int, ...], rows: int) -> ir.Function:
 
     Whole vectors of b are read; only `width` columns of init and c are accessed. k and batch are at least 1. `limits`:
     the address of the least and the greatest element of c, or 0. A row is stored as soon as its last terms are added:
-    if all were at the end, the next product would have to wait for them.
+    if all were at the end, the next product would have to wait for them. It would also have to wait for lines of c that
+    are not in the cache, so those of the next product are fetched meanwhile.
     """
     builder, p = emit.function(f"product_{sum(shape)}_{rows}", VARIANT)
     tiles = [(r, v) for r in range(rows) for v in range(len(shape))]
@@ -57,6 +58,10 @@ def variant(emit: Emitter, shape: tuple[int, ...], rows: int) -> ir.Function:
     def at(start: str, tile: tuple[int, int]) -> ir.Value:
         offset = builder.mul(p[f"{start}_row"], WORD(tile[0]))
         return builder.add(builder.add(p[start], offset), WORD(tile[1] * emit.lanes * emit.item))
+
+    below = builder.mul(p["c_row"], WORD(rows))
+    for tile in tiles:
+        emit.fetch(builder, builder.add(at("c", tile), below))
 
     def part(vector: ir.Value, lanes: int) -> ir.Value:
         return vector if lanes == emit.lanes else lowest(builder, vector, lanes)

@@ -1,6 +1,8 @@
 """The gradients of `batch_normalization`.
 
-They read x and grad twice and no other array: the input of the activation is recomputed.
+They read x and grad twice and no other array: the input of the activation is recomputed. Of each image, a few rows at a
+time are summed in float32: conversions to float64 took most of the time. (Moments are not: where the mean is far from
+zero, that would cost digits of the variance.)
 """
 
 from collections.abc import Callable
@@ -26,6 +28,8 @@ from cnncli.kernels.vector.lanes import Vector
 
 SUMS = block(f"grad tables {PARTS}")
 COEFFICIENTS = block("sums saved gamma grad_gamma grad_beta tables count channels length partials")
+TOGETHER = 16
+"""Rows whose gradients are summed in float32 before the sum continues in float64."""
 INPUT = block("x grad tables out length")
 
 
@@ -99,10 +103,10 @@ def _before(
     return apart, gradient(z if kind in OF_INPUT | OF_EITHER else function(z, *constants), grad, *constants)
 
 
-def _gradient_sums(kind: str) -> Callable[..., tuple[Vector, Vector]]:
-    def sums(*operands: Vector) -> tuple[Vector, Vector]:
+def _gradient_sums(kind: str) -> Callable[..., tuple[channels.Term, ...]]:
+    def sums(*operands: Vector) -> tuple[channels.Term, ...]:
         apart, grad = _before(kind, *operands)
-        return grad, grad * apart
+        return grad, (grad, apart)
 
     return sums
 
@@ -116,7 +120,7 @@ def _input_gradient(kind: str) -> Callable[..., Vector]:
     return input_gradient
 
 
-_sum_gradients = channels.summed(2, *map(_gradient_sums, KINDS))
+_sum_gradients = channels.summed(2, *map(_gradient_sums, KINDS), together=TOGETHER)
 _give_input = channels.channelwise(*map(_input_gradient, KINDS))
 
 
@@ -127,11 +131,11 @@ def sums_worker(real, kind):
 
     def gradient_sums(parameters, start, stop, thread):
         p = fields(parameters, SUMS)
-        (sums, together), table = begin_sums(p, start, stop), p.length * wide
+        (sums, _), table = begin_sums(p, start, stop), p.length * wide
         tables = (p.tables, p.tables + table, p.tables + 2 * table)
-        for image in range(start, stop, together):
-            skip, size = image * p.per_image * item, together * p.per_image
-            _sum_gradients(number, (p.x + skip, p.grad + skip), tables, sums, 0, size, p.length, constants, real)
+        for image in range(start, stop):
+            skip = image * p.per_image * item
+            _sum_gradients(number, (p.x + skip, p.grad + skip), tables, sums, 0, p.per_image, p.length, constants, real)
 
     return gradient_sums
 

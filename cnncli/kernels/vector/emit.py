@@ -193,6 +193,12 @@ class Code:
         store = self._intrinsic(f"llvm.masked.store.{vector.name}.p0", signature)
         self.builder.call(store, [vector.value, place, INT(item), mask.value])
 
+    def fetch(self, address: Vector) -> None:
+        """Begin to load the cache line at `address` for stores to it; the address need not be valid."""
+        pointer = ir.IntType(8).as_pointer()
+        prefetch = self._intrinsic("llvm.prefetch.p0", ir.FunctionType(ir.VoidType(), [pointer, INT, INT, INT]))
+        self.builder.call(prefetch, [self.builder.inttoptr(address.value, pointer), INT(1), INT(3), INT(1)])
+
     @property
     def _stored(self) -> ir.Type:
         """The type of an element of an array of reals."""
