@@ -331,7 +331,8 @@ def _transfer(network: Network, start: Fitting) -> WeightsLoaded:
 
 
 def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
-    run, group, resume = trainer.run, trainer.group, f"cnncli train --resume {quote(trainer.run.shown)}"
+    run, group = trainer.run, trainer.group
+    resume = f"{group.launcher}cnncli train --resume {quote(run.shown)}"
     if not resumed:
         trainer.begin()
         trainer.interruption.resume = resume
