@@ -256,9 +256,11 @@ def begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
             obtain(spec.data, tell, offline=around.offline)
             return read_data(plan, decoding(tell))
 
+        if processes.size > 1:
+            keys = {f"{key} in the spec": value for key, value in _flat(spec.resolved())}
+            processes.same({"version of cnncli": __version__, **keys, "spec": _short_digest(spec.to_yaml())})
         dataset = read_once(processes, read)
-        digest = sha256(spec.to_yaml().encode()).hexdigest()[:12]
-        processes.same({"version of cnncli": __version__, "spec": digest, "data": dataset.digest[:19]})
+        processes.same({"data": dataset.digest[:19]})
         for notice in differing(processes):
             tell(notice)
         settled = _normalized(spec, dataset)
@@ -272,6 +274,19 @@ def begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
         about = parameters, dataset.sizes, dataset.source, threads, spec.seed, spec.fit.epochs, scaled
         tell(Begun(spec.name, *about, processes=processes.size))
         yield Beginning(settled, plan, dataset, threads, memory)
+
+
+def _flat(tree: Mapping[str, object], above: str = "") -> Iterator[tuple[str, object]]:
+    """The values of a spec by dotted keys."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def _short_digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:12]
 
 
 def differing(processes: "Group") -> Iterator[Notice]:

@@ -19,6 +19,7 @@ from cnncli.graph.model import lower
 from cnncli.spec.spec import Spec, load
 from cnncli.system import atomic
 from cnncli.system.folders import RUNS
+from cnncli.training.distributed.launch import refuse_launcher
 from cnncli.training.events import ignore
 from cnncli.training.metrics.expectations import Expectation, more_figures
 from cnncli.training.runs import notes, past_runs
@@ -52,6 +53,7 @@ class Tuning:
         cls, source: Path, overrides: Sequence[str], storage: str | None = None, study: str | None = None
     ) -> "Tuning":
         """The search that a spec asks for. Raises UsageError if it has none, or if Optuna is not installed."""
+        refuse_launcher("tune has workers of its own (--workers), and machines share a study (--storage)")
         spec = load(source, overrides)
         if spec.search is None:
             raise UsageError(

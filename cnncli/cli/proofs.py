@@ -9,6 +9,7 @@ from cnncli.errors import CnncliError
 from cnncli.report.terminal.output import echo, echo_json
 from cnncli.report.terminal.progress import Status
 from cnncli.spec.spec import Spec
+from cnncli.training.distributed.launch import refuse_launcher
 from cnncli.training.resources.threads import available
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def check_resume(spec: Spec, times: int, threads: int | None, *, offline: bool, 
 
 def check_threads(spec: Spec, threads: int | None, *, offline: bool, as_json: bool) -> None:
     """Prove that a training gives the same bits with one thread and with several. Raises CnncliError if it does not."""
+    refuse_launcher("--deterministic-check proves that the threads of one process give the same bits")
     tell_warnings(spec.warnings)
     several = max(2, available()) if threads is None else threads
     with Status() as status:

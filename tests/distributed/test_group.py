@@ -121,11 +121,16 @@ def test_an_error_of_the_first_process_is_raised_in_all():
 def test_what_differs_between_processes_is_named():
     def work(group):
         group.same({"version": "1"})
-        with pytest.raises(CnncliError) as raised:
+        with pytest.raises(UsageError) as raised:
             group.same({"version": "1", "data": f"digest {group.rank}"})
-        return str(raised.value)
+        with pytest.raises(UsageError) as missing:
+            group.same({} if group.rank else {"fit.epochs in the spec": 3})
+        return str(raised.value), str(missing.value)
 
-    told = "all processes must have the same data: process 0 has digest 0, process 1 digest 1"
+    told = (
+        "all processes must have the same data: process 0 has digest 0, process 1 digest 1",
+        "all processes must have the same fit.epochs in the spec: process 0 has 3, process 1 none",
+    )
     assert in_threads(2, work) == [told, told]
 
 

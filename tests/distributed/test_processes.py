@@ -57,6 +57,7 @@ def test_processes_find_what_one_does(tmp_path, mpi, size, cases):
         losses = ([epoch["loss"] for epoch in found["alone"]["epochs"]] for found in (together, alone))
         assert next(losses) != pytest.approx(next(losses), rel=1e-3)
     assert "interrupted in epoch 2 after batch" in together["interrupted"]
+    assert f"To resume: mpiexec -n {size} cnncli train --resume " in together["interrupted"]
     assert ranks.run(tmp_path, "sharded", "", resume=tmp_path / f"interrupted-{size}") == alone["sharded"]
 
 
@@ -86,6 +87,20 @@ def test_a_command_that_is_not_shared_out_is_run_by_the_first_process(mpi):
     assert (code, len(printed.splitlines()), errors) == (0, 1, "")
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["tune", str(SMOKE)], "tune has workers of its own (--workers), and machines share a study (--storage); "),
+        (["train", str(SMOKE), "--deterministic-check"], "--deterministic-check proves that the threads of one "),
+        (["train", str(SMOKE), "--epochs", "-1"], "--epochs must be an integer"),
+    ],
+)
+def test_misuse_of_several_processes_is_one_line(command, told):
+    code, printed, errors, _ = launch(2, "-m", "cnncli", *command)
+    assert (code, printed, len(errors.splitlines())) == (2, "", 1)
+    assert told in errors
+
+
 ENDING = """
 from cnncli.errors import CnncliError
 from cnncli.training.distributed.launch import group, together
@@ -109,18 +124,18 @@ import os, signal, time
 from cnncli.training.distributed.launch import group, together
 with together():
     if group().on_saved:
-        group().on_saved("cnncli train --resume RUN")
+        group().on_saved(f"{group().launcher}cnncli train --resume RUN")
     group().gather(0)
     if group().rank == 1:
         os.kill(os.getpid(), signal.SIGKILL)
-    {}
+    MEANWHILE
 """
 
 
 @MPIS
 @pytest.mark.parametrize("meanwhile", ["group().gather(0)", "time.sleep(60)"])
 def test_a_process_that_is_killed_ends_the_others_with_the_command_that_resumes(mpi, meanwhile):
-    code, _, errors, seconds = launch(2, "-c", KILLED.format(meanwhile), mpi=mpi)
+    code, _, errors, seconds = launch(2, "-c", KILLED.replace("MEANWHILE", meanwhile), mpi=mpi)
     assert code != 0
     (line,) = [line for line in errors.splitlines() if line.startswith("error: ")]
     which, _, resume = line.removeprefix("error: ").partition(" has ended, and all others with it. ")

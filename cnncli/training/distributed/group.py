@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, UsageError
 
 Array = np.ndarray[Any, Any]
 Float64 = np.ndarray[Any, np.dtype[np.float64]]
@@ -50,6 +50,8 @@ class Group:
     size = 1
     on_saved: Callable[[str], None] | None = None
     """Called with the command that resumes the training, once something is saved."""
+    launcher = ""
+    """What stands before a command that so many processes are to run."""
 
     @property
     def first(self) -> bool:
@@ -83,14 +85,14 @@ class Group:
         return result if self.first else otherwise()
 
     def same(self, things: Mapping[str, Any]) -> None:
-        """Raise CnncliError, in all processes, if one of the named things is not the same in each."""
+        """Raise UsageError, in all processes, if one of the named things is not the same in each."""
         everyone = self.gather(things)
         for name, of_first in everyone[0].items():
-            other = next((rank for rank, own in enumerate(everyone) if own[name] != of_first), 0)
+            other = next((rank for rank, own in enumerate(everyone) if own.get(name) != of_first), 0)
             if other:
-                raise CnncliError(
+                raise UsageError(
                     f"all processes must have the same {name}: process 0 has {of_first}, process {other} "
-                    f"{everyone[other][name]}"
+                    f"{everyone[other].get(name, 'none')}"
                 )
 
     @property

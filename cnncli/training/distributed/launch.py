@@ -37,6 +37,12 @@ def rank_told(environment: Mapping[str, str] = os.environ) -> int:
     return next((int(number) for number in numbers if number.isdecimal()), 0)
 
 
+def refuse_launcher(what: str) -> None:
+    """Raise UsageError if a launcher started several processes."""
+    if launched() > 1:
+        raise UsageError(f"{what}; start it without a launcher of several processes")
+
+
 def works_alone(environment: MutableMapping[str, str] = os.environ) -> bool:
     """Whether this process does the work of a command that only the first of the launched processes runs. Afterwards
     it, and what it starts, know nothing of the launcher.
@@ -72,6 +78,18 @@ def threads_of_process() -> int:
     return max(1, available() // group().neighbours(frozenset(affinity())))
 
 
+@cache
+def console() -> int:
+    """A file for what this process must print. From now on, only the first process prints anything else."""
+    kept = os.dup(2)
+    if rank_told():
+        silent = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(silent, stream.fileno())
+    return kept
+
+
 @contextmanager
 def together() -> Iterator[None]:
     """Context in which processes that a launcher started work together: only the first one prints.
@@ -82,13 +100,8 @@ def together() -> Iterator[None]:
     if launched() == 1:
         yield
         return
-    console = os.dup(2)
+    own = console()
     with nullcontext() if rank_told() else Watch() as watch:
-        if rank_told():
-            silent = os.open(os.devnull, os.O_WRONLY)
-            for stream in (sys.stdout, sys.stderr):
-                stream.flush()
-                os.dup2(silent, stream.fileno())
         found = group()
         address = found.from_first(watch and watch.address)
         line = None
@@ -96,14 +109,14 @@ def together() -> Iterator[None]:
             line = be_watched(address, found.rank)
         else:
             watch.tell("size", found.size)
-            found.on_saved = lambda command: watch.tell("resume", _with_launcher(command))
+            found.on_saved = lambda command: watch.tell("resume", command)
         try:
             yield
             found.all_end(None)
         except BaseException as error:
             if not found.all_end(GRACE):
                 code = error.exit_code if isinstance(error, CnncliError) else 1
-                os.write(console, os.fsencode(f"error: process {found.rank}: {error or type(error).__name__}\n"))
+                os.write(own, os.fsencode(f"error: process {found.rank}: {error or type(error).__name__}\n"))
                 if watch is not None:
                     watch.tell("done", True)
                 found.abort(code)
@@ -111,8 +124,3 @@ def together() -> Iterator[None]:
         finally:
             if line is not None:
                 line.close()
-
-
-def _with_launcher(command: str) -> str:
-    """A command as the launcher starts it in as many processes."""
-    return f"srun {command}" if os.environ.get("SLURM_STEP_NUM_TASKS") else f"mpiexec -n {launched()} {command}"

@@ -28,6 +28,8 @@ class MpiGroup(Group):
         self.rooms: dict[int, Array] = {}
         self.lines = [communicator.Dup() for _ in range(SUMS)]
         self.rank, self.size = communicator.Get_rank(), communicator.Get_size()
+        by_slurm = os.environ.get("SLURM_STEP_NUM_TASKS") == str(self.size)
+        self.launcher = "srun " if by_slurm else f"mpiexec -n {self.size} "
 
     @classmethod
     def world(cls, expected: int) -> "MpiGroup":

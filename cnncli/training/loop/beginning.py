@@ -37,7 +37,8 @@ def new_run(plan: Plan, dataset: Dataset, output: Path | None, threads: int) -> 
 
 
 def begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
-    run, group, resume = trainer.run, trainer.group, f"cnncli train --resume {quote(trainer.run.shown)}"
+    run, group = trainer.run, trainer.group
+    resume = f"{group.launcher}cnncli train --resume {quote(run.shown)}"
     if not resumed:
         trainer.begin()
         trainer.interruption.resume = resume
