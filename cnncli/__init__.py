@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from cnncli.api.predictions import Predictions as Predictions
     from cnncli.api.report import write_report as write_report
     from cnncli.api.runs import Run as Run
+    from cnncli.api.search import Study as Study
+    from cnncli.api.search import tune as tune
     from cnncli.api.specs import check as check
     from cnncli.api.summary import Summary as Summary
     from cnncli.api.training import forecast as forecast
@@ -38,6 +40,7 @@ _PLACES = {
     **dict.fromkeys(("ImportedModel", "import_model"), "cnncli.api.importing"),
     **dict.fromkeys(("forecast", "resume", "train"), "cnncli.api.training"),
     **dict.fromkeys(("Trials", "trials"), "cnncli.api.trials"),
+    **dict.fromkeys(("Study", "tune"), "cnncli.api.search"),
     **dict.fromkeys(("Plot", "plot", "plot_explanations"), "cnncli.api.plots"),
     "export": "cnncli.api.export",
     "Predictions": "cnncli.api.predictions",
@@ -53,6 +56,7 @@ __all__ = [
     "Plot",
     "Predictions",
     "Run",
+    "Study",
     "Summary",
     "Trials",
     "check",
@@ -66,6 +70,7 @@ __all__ = [
     "resume",
     "train",
     "trials",
+    "tune",
     "write_report",
 ]
 

@@ -20,6 +20,7 @@ from cnncli.training.metrics.evaluation_record import Evaluation
 from cnncli.training.metrics.mistakes import Mistake
 from cnncli.training.metrics.threshold_curves import BestThreshold, PrecisionRecall, Roc
 from cnncli.training.metrics.thresholds import Threshold
+from cnncli.training.search.trials import TrialFacts
 
 HEAD = """\
 # Python API
@@ -58,12 +59,22 @@ same as on the command line.
 <!-- Made from docstrings by `python -m cnncli.api.page > docs/api.md`. -->
 """
 FUNCTIONS = (
-    *("train", "resume", "trials", "forecast", "load", "check", "plot", "plot_explanations", "write_report"),
+    *("train", "resume", "trials", "tune", "forecast", "load", "check", "plot", "plot_explanations", "write_report"),
     "export",
     "import_model",
 )
 RESULTS = (
-    *(cnncli.Run, cnncli.Trials, cnncli.Model, cnncli.Predictions, Explanation, cnncli.Summary, cnncli.Plot),
+    *(
+        cnncli.Run,
+        cnncli.Trials,
+        cnncli.Study,
+        TrialFacts,
+        cnncli.Model,
+        cnncli.Predictions,
+        Explanation,
+        cnncli.Summary,
+        cnncli.Plot,
+    ),
     *(Evaluation, ClassRow, Mistake, ConfusedPair, Roc, PrecisionRecall, BestThreshold, Calibration, ReliabilityBin),
     *(Decision, Threshold, Fitted, PlotOptions, DiagramOptions, cnncli.ImportedModel),
 )

@@ -24,10 +24,10 @@ from cnncli.training.metrics.expectations import Expectation, more_figures
 from cnncli.training.runs import notes, past_runs
 from cnncli.training.search.section import Search
 from cnncli.training.search.space import Values, changes, described, short_names, shown
-from cnncli.training.search.trials import Found
+from cnncli.training.search.trials import Found, TrialFacts
 
-DATABASE, BEST, PICTURE = "study.db", "best.yaml", "study.svg"
-"""Files of a study, in the folder of its runs."""
+DATABASE, BEST, FRONT, PICTURE = "study.db", "best.yaml", "front", "study.svg"
+"""Files of a study, and the folder of the specs of a Pareto front, in the folder of its runs."""
 MOST_FAILURES = 3
 """Trials that may fail one after another: then something is wrong that does not depend on their values."""
 PAUSE = 1.0
@@ -121,12 +121,12 @@ class Tuning:
 
         Raises InterruptedRun, and CnncliError if trial after trial fails.
         """
-        from cnncli.training.search.study import bury_silent, grid_is_done, open_trials
+        from cnncli.training.search.study import bury_silent, open_trials
 
         worker = _Worker(self, study, threads, offline)
         while worker.is_wanted:
-            some, running = open_trials(study, self.search.settings.trials)
-            if some and not grid_is_done(study, self.search):
+            some, running = open_trials(study, self.search)
+            if some:
                 worker.trial()
             elif running:
                 sleep(PAUSE)
@@ -136,18 +136,33 @@ class Tuning:
 
     def write_best(self, found: Found) -> Path | None:
         """Write the spec of the best trial, ready to train; None if there is none."""
-        trial = next((trial for trial in found.trials if found.best and trial.number == found.best[0]), None)
-        if trial is None:
+        if not found.best:
             return None
+        return self._write(found.front[0], f"The best of {len(found.trials)} trials", self.folder / BEST)
+
+    def write_front(self, found: Found) -> list[Path]:
+        """Write the specs of all trials of the Pareto front, in place of those of an earlier one; none with a single
+        objective.
+        """
+        if len(self.search.metrics) == 1:
+            return []
+        folder = self.folder / FRONT
+        paths = {folder / f"trial-{trial.number}.yaml": trial for trial in found.front}
+        for old in set(folder.glob("trial-*.yaml")) - set(paths):
+            old.unlink(missing_ok=True)
+        title = f"One of {len(paths)} trials on the Pareto front"
+        return [self._write(trial, title, path) for path, trial in paths.items()]
+
+    def _write(self, trial: TrialFacts, title: str, path: Path) -> Path:
+        """Write the spec of a trial, with comments that tell where it comes from."""
         values = ", ".join(f"{name} {value:.6g}" for name, value in zip(self.search.metrics, trial.values, strict=True))
         names = short_names(self.search.parameters)
         head = [
-            f"The best of {len(found.trials)} trials of the study {self.name}: {values}",
+            f"{title} of the study {self.name}: {values}",
             f"trial {trial.number}, trained in {trial.run}",
             *(f"  {names[name]}: {shown(value)}" for name, value in trial.params.items()),
         ]
-        path = self.folder / BEST
-        self.folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         atomic.write(path, ("".join(f"# {line}\n" for line in head) + self.trial_spec(trial.params).to_yaml()).encode())
         return path
 

@@ -55,7 +55,7 @@ class _Worker:
         return next((line.removeprefix("error: ") for line in reversed(lines) if line.startswith("error: ")), lines[-1])
 
 
-def tune(
+def train_trials(
     tuning: Tuning,
     study: Any,
     *,
@@ -70,8 +70,10 @@ def tune(
 
     Raises InterruptedRun after a signal, when the workers have saved their runs, and CnncliError if one fails.
     """
-    from cnncli.training.search.study import bury, worker_of
+    from cnncli.training.search.study import bury, open_trials, worker_of
 
+    if not any(open_trials(study, tuning.search)):
+        return
     each = max(1, (threads or available()) // workers)
     command = [sys.executable, "-m", "cnncli", "tune", str(tuning.source), "--worker", "--threads", str(each)]
     command += [word for text in tuning.overrides for word in ("--set", text)]
@@ -102,6 +104,7 @@ def tune(
                 done = sum(trial.state in ("complete", "pruned") for trial in tuning.found(study, whole=False).trials)
                 interruption.raise_if_interrupted(f"after {done} of {tuning.search.settings.trials} trials")
             sleep(LOOK)
+    on_change(tuning.found(study, whole=False), monotonic() - begun)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from cnncli.cli.unread import unbroken
 from cnncli.errors import CnncliError, Diagnostic, InterruptedRun, SpecError
 from cnncli.report.terminal.output import echo, echo_lines
 from cnncli.system import signals, streams
+from cnncli.training.distributed.launch import works_alone
 from cnncli.version import __version__
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ COMMANDS = {
     "doctor": ("cnncli.cli.commands.doctor", "Show hardware, settings and caches, and report problems."),
 }
 """Command name → module with its `command`, and its one-line summary."""
+TOGETHER = (["train"], ["doctor"])
+"""Commands that all processes of a launcher run; others are run by the first one."""
 GROUPS = {
     "Train": ("init", "import", "lr-find", "tune", "train", "evaluate", "calibrate", "predict", "export", "serve"),
     "Look": ("check", "summary", "plot", "explain", "runs", "compare", "report"),
@@ -72,6 +75,8 @@ class Commands(Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Treat `version` as the option, and store the arguments."""
         ctx.meta[ARGUMENTS] = list(args)
+        if not ctx.resilient_parsing and args[:1] not in TOGETHER and not works_alone():
+            ctx.exit()
         return super().parse_args(ctx, ["--version"] if args == ["version"] else args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

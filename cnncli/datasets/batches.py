@@ -197,6 +197,16 @@ class Feed:
         self.mapped.used(n)
         return n
 
+    @property
+    def mixes(self) -> bool:
+        """Whether an image depends on others of its batch."""
+        return any(augmentation.mixes for augmentation in self.augment)
+
+    @property
+    def filled(self) -> list[Array]:
+        """The arrays that `fill` fills, a row for each image."""
+        return [self.inputs, self.target, *([] if self.weights is None else [self.weights[1]])]
+
     def _check_files(self) -> None:
         for array in self.read:
             array.check()

@@ -4,14 +4,17 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from time import monotonic, sleep
 from unittest.mock import patch
 from xml.etree import ElementTree
 
 import pytest
 
+from cnncli import tune
+from cnncli.errors import UsageError
 from cnncli.spec.spec import load
-from tests.cli.test_train import child_environment, cnncli, cnncli_process
+from tests.cli.test_train import child_environment, cnncli
 
 SPEC = """\
 name: shapes
@@ -32,11 +35,11 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_trials_are_runs_and_the_best_spec_repeats_the_best(folder):
+def test_trials_are_runs_and_the_best_spec_repeats_the_best(folder, monkeypatch):
     pytest.importorskip("optuna")
     assert cnncli(folder, "train", "a.yaml", "--set", "compile.optimizer.SGD.learning_rate=0.05").returncode == 0
     assert cnncli(folder, "train", "a.yaml", "--set", "compile.optimizer.SGD.learning_rate=0.5").returncode == 0
-    done = cnncli_process(folder, "tune", "a.yaml", "--from-runs", "--threads", 1, "-o", "trials.svg")
+    done = cnncli(folder, "tune", "a.yaml", "--from-runs", "--threads", 1, "-o", "trials.svg")
     assert done.returncode == 0, done.stderr
     known, *lines = done.stderr.splitlines()
     assert known == "1 runs known from before"  # 0.5 is none of the search's values
@@ -48,14 +51,24 @@ def test_trials_are_runs_and_the_best_spec_repeats_the_best(folder):
     runs = json.loads(cnncli(folder, "runs", "list", "--where", "tags == tune", "--json").stdout)
     runs.sort(key=lambda run: run["note"])  # both began in the same second
     assert [run["note"].split(":")[0] for run in runs] == [f"trial {n} of study shapes" for n in (1, 2)]
-    told = json.loads(cnncli_process(folder, "tune", "a.yaml", "--json").stdout)
-    assert [trial["run"] for trial in told["trials"][1:]] == [run["run"] for run in runs]
-    assert [trial["values"] for trial in told["trials"][1:]] == [[run["figures"]["val_loss"]] for run in runs]
-    best = min(told["trials"], key=lambda trial: trial["values"])
-    assert told["best"] == [best["number"]]
-    written = load(folder / "runs/shapes/best.yaml")
-    assert written.compile.optimizer.learning_rate == best["params"]["compile.optimizer.SGD.learning_rate"]
-    assert str(written.fit.batch_size) == best["params"]["fit.batch_size"]
+    monkeypatch.chdir(folder)
+    ended = []
+    study = tune("a.yaml", trials=3, threads=1, on_trial=ended.append)  # goes on with the command's
+    assert [trial.run for trial in study.trials[1:3]] == [run["run"] for run in runs]
+    assert [trial.values for trial in study.trials[1:3]] == [(run["figures"]["val_loss"],) for run in runs]
+    assert sorted(trial.number for trial in ended) == [0, 1, 2, 3]
+    told = json.loads(cnncli(folder, "tune", "a.yaml", "--json").stdout)  # nothing is left to do
+    assert told["trials"] == json.loads(json.dumps([asdict(trial) for trial in study.trials]))
+    (best,), (spec,) = study.best, study.specs
+    assert best == min(study.trials, key=lambda trial: trial.values)
+    assert (told["best"], told["best_spec"]) == ([best.number], str(spec))
+    assert (study.name, study.objectives) == ("shapes", {"val_loss": "minimize"})
+    assert study.table[best.number] == {
+        "trial": best.number, "state": "complete", "val_loss": best.values[0], **best.params, "run": best.run,
+    }  # fmt: skip
+    written = load(spec)
+    assert written.compile.optimizer.learning_rate == best.params["compile.optimizer.SGD.learning_rate"]
+    assert str(written.fit.batch_size) == best.params["fit.batch_size"]
 
 
 def test_a_signal_ends_the_workers_and_tells_how_to_go_on(folder):
@@ -84,7 +97,11 @@ def test_what_is_missing_is_told(folder):
     assert done.stderr.startswith("error: b.yaml has no section `tune`; add one, like `tune: {")
     with patch("cnncli.extras.find_spec", lambda module: None):
         done = cnncli(folder, "tune", "a.yaml")
+        with pytest.raises(UsageError, match="tune needs Optuna"):
+            tune(folder / "a.yaml")
     assert (done.returncode, done.stderr) == (2, "error: tune needs Optuna: pip install 'cnncli[tune]'\n")
+    with pytest.raises(UsageError, match="workers must be at least 1; received 0"):
+        tune(folder / "a.yaml", workers=0)
     assert not (folder / "runs").exists()
 
 

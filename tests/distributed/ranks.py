@@ -36,7 +36,9 @@ CASES = {
     "synchronized": {},
     "alone": {"model": alone_normalized},
     "sharded": {"shards": 4},
-    "augmented": {"augment": [{"RandomTranslation": {"height_factor": 0.2, "width_factor": 0.2}}, "RandomErasing"]},
+    "augmented": {
+        "augment": [{"RandomTranslation": {"height_factor": 0.2, "width_factor": 0.2}}, "RandomErasing", "MixUp"]
+    },
 }
 
 

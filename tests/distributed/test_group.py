@@ -9,6 +9,7 @@ import pytest
 from cnncli.api.training import differing
 from cnncli.datasets.batches import Feed
 from cnncli.datasets.dataset import Split
+from cnncli.datasets.section import AUGMENTATIONS
 from cnncli.errors import CnncliError, UsageError
 from cnncli.graph.model import INPUT, Model, Node
 from cnncli.graph.network import Network
@@ -16,7 +17,7 @@ from cnncli.layers.losses import OneOrSeveral
 from cnncli.layers.vocabulary import LAYERS
 from cnncli.training.distributed.batch import BatchTrainer, Parts
 from cnncli.training.distributed.group import ALONE, Group, OfFirst, TreeSum, add_pairs, shares
-from cnncli.training.distributed.launch import launched, rank_told
+from cnncli.training.distributed.launch import launched, rank_told, works_alone
 from cnncli.training.metrics.evaluation import Sums
 
 
@@ -90,6 +91,14 @@ def test_launchers_tell_how_many_processes_they_have_started(environment, size, 
     assert (launched(environment), rank_told(environment)) == (size, rank)
 
 
+@pytest.mark.parametrize("size", ["SLURM_STEP_NUM_TASKS", "PMI_SIZE"])
+@pytest.mark.parametrize("rank", ["SLURM_PROCID", "PMI_RANK", "OMPI_COMM_WORLD_RANK"])
+def test_the_first_process_works_as_if_there_were_no_launcher(size, rank):
+    first, second = ({size: "2", rank: number, "PATH": "/bin"} for number in "01")
+    assert (works_alone(first), works_alone(second), works_alone({})) == (True, False, True)
+    assert first == {"PATH": "/bin"}
+
+
 @pytest.mark.parametrize(("size", "count"), [(3, 8), (4, 6), (2, 12)])
 def test_shards_that_processes_can_not_divide_are_refused_with_the_ways_that_there_are(size, count):
     group = Threads(0, size, None, [])
@@ -120,8 +129,8 @@ def test_what_differs_between_processes_is_named():
     assert in_threads(2, work) == [told, told]
 
 
-def trained(rows, loss, y, weights, parts):
-    """Gradients and loss of a batch of some rows, with the parts of a group."""
+def trainer_of(x, y, loss, weights, parts, augment=()):
+    """A trainer of a small network on 20 images, with the parts of a group."""
     layers = [{"Conv2D": {"filters": 3, "kernel_size": 3, "kernel_regularizer": "l2"}}, "ReLU"]
     layers += [] if y.ndim == 3 else ["Flatten"]
     layers += [{"Conv2DTranspose": {"filters": 3, "kernel_size": 3}}] if y.ndim == 3 else [{"Dense": {"units": 3}}]
@@ -133,11 +142,32 @@ def trained(rows, loss, y, weights, parts):
     )
     network = Network(Model((6, 6, 1), nodes), OneOrSeveral().read(loss), batch_size=20, threads=1)
     network.initialize(1)
+    feed = Feed.of(Split(x, y, "", "x_train", weights=weights), 1.0, network, augment=augment, seed=1)
+    return BatchTrainer(network, feed, 1, parts)
+
+
+def trained(rows, loss, y, weights, parts, augment=()):
+    """Gradients and loss of a batch of some rows, with the parts of a group."""
     x = np.random.default_rng(0).random((20, 6, 6, 1)).astype(np.float32)
-    feed = Feed.of(Split(x, y, "", "x_train", weights=weights), 1.0, network)
-    sums = Sums()
-    loss = BatchTrainer(network, feed, 1, parts).train(rows, rows[:0], 1, sums)
-    return network.gradients.data.copy(), loss, sums.samples
+    trainer, sums = trainer_of(x, y, loss, weights, parts, augment), Sums()
+    loss = trainer.train(rows, rows[:0], 1, sums)
+    return trainer.network.gradients.data.copy(), loss, sums.samples
+
+
+@pytest.mark.parametrize(("value", "what"), [(np.nan, "an image has nan"), (3e38, "the output of n0 has ")])
+def test_what_is_not_finite_is_named_with_the_process_in_which_it_is(value, what):
+    x = np.ones((20, 6, 6, 1), np.float32)
+    x[17] = value  # of the second process
+
+    def work(parts):
+        trainer, rows = trainer_of(x, CLASSES, "categorical_crossentropy", None, parts), np.arange(20)
+        assert not np.isfinite(trainer.train(rows, rows[:0], 1, Sums()))
+        return trainer.first_nonfinite(1 << 20)
+
+    first, second = in_threads(2, lambda group: work(Parts(group)))
+    assert first == second
+    assert first.startswith(f"in process 1, {what}")
+    assert work(Parts(ALONE, 4)) == first.removeprefix("in process 1, ") == work(Parts(ALONE))
 
 
 class Elsewhere(Threads):
@@ -201,6 +231,22 @@ def test_shards_have_the_gradient_of_the_whole_batch_and_the_same_bits_in_any_nu
         for found in in_threads(2, lambda group, rows=rows: trained(rows, loss, y, weights, Parts(group, 4))):
             assert found[0].tobytes() == parts[0].tobytes()
             assert found[1:] == parts[1:]
+
+
+MIXES = [AUGMENTATIONS.parse("RandomErasing"), AUGMENTATIONS.parse("CutMix"), AUGMENTATIONS.parse("MixUp")]
+
+
+@TASKS
+def test_images_are_mixed_with_others_of_the_whole_batch(loss, y, weights):
+    for rows in (np.arange(20), np.arange(5)):
+        whole = trained(rows, loss, y, weights, Parts(ALONE), MIXES)
+        sharded = trained(rows, loss, y, weights, Parts(ALONE, 4), MIXES)
+        both = in_threads(2, lambda group, rows=rows: trained(rows, loss, y, weights, Parts(group), MIXES))
+        for found in (sharded, *both):
+            np.testing.assert_allclose(found[0], whole[0], rtol=1e-4, atol=1e-6)
+            assert found[1] == pytest.approx(whole[1], rel=1e-5)
+        plain = trained(rows, loss, y, weights, Parts(ALONE))
+        assert whole[1] != pytest.approx(plain[1], rel=1e-3)
 
 
 def test_a_slow_link_changes_no_bit():

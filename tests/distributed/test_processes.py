@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -10,23 +11,22 @@ from xml.etree import ElementTree
 
 import pytest
 
-pytest.importorskip("mpi4py")
-
 from cnncli.training.loop.session import RunOptions, read_data, train
+from tests import servers
 from tests.distributed import ranks
 from tests.training import small
 
 SMOKE = Path(__file__).parents[2] / "configs" / "smoke.yaml"
-LAUNCHER = Path(sys.prefix) / "bin" / "mpiexec"
-pytestmark = pytest.mark.skipif(not LAUNCHER.exists(), reason="no MPI launcher is installed in this environment")
+MPIS = pytest.mark.parametrize("mpi", ["mpich", "openmpi"])
 
 
-def launch(size, *command, seconds=120, **variables):
+def launch(size, *command, mpi="mpich", seconds=120, **variables):
     """Run a Python command in so many processes: exit code, standard output and error, and the seconds it took."""
-    environment = {**os.environ, "NUMBA_NUM_THREADS": "1", **variables}
+    launcher, needed = servers.launcher(mpi)
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "1", **needed, **variables}
     start = time.perf_counter()
     done = subprocess.run(
-        [LAUNCHER, "-n", str(size), sys.executable, *command],
+        [*launcher, "-n", str(size), sys.executable, *command],
         *(),
         capture_output=True,
         text=True,
@@ -37,13 +37,16 @@ def launch(size, *command, seconds=120, **variables):
     return done.returncode, done.stdout, done.stderr, time.perf_counter() - start
 
 
-@pytest.mark.parametrize("size", [2, 4])
-def test_processes_find_what_one_does(tmp_path, size):
+@pytest.mark.parametrize(
+    ("mpi", "size", "cases"),
+    [("mpich", 2, tuple(ranks.CASES)), ("mpich", 4, ("sharded",)), ("openmpi", 2, ("synchronized", "sharded"))],
+)
+def test_processes_find_what_one_does(tmp_path, mpi, size, cases):
     """To rounding where batches are normalized as a whole, and to the bit in shards, also resumed by one process."""
+    servers.launcher(mpi)
     small.write_data(tmp_path)
-    cases = ranks.CASES if size == 2 else ("sharded",)
     alone = {case: ranks.run(tmp_path, case, f"{case}-1") for case in cases}
-    code, _, errors, _ = launch(size, "-m", "tests.distributed.ranks", str(tmp_path), *cases)
+    code, _, errors, _ = launch(size, "-m", "tests.distributed.ranks", str(tmp_path), *cases, mpi=mpi)
     assert (code, errors) == (0, "")
     together = json.loads((tmp_path / f"found-{size}.json").read_text())
     assert together["sharded"] == alone["sharded"]
@@ -78,25 +81,80 @@ def test_only_the_first_process_judges_and_reports(tmp_path):
     assert (suite.get("tests"), suite.get("failures")) == ("3", "0")
 
 
+@MPIS
+def test_a_command_that_is_not_shared_out_is_run_by_the_first_process(mpi):
+    code, printed, errors, _ = launch(2, "-m", "cnncli", "check", str(SMOKE), mpi=mpi)
+    assert (code, len(printed.splitlines()), errors) == (0, 1, "")
+
+
 ENDING = """
-import os, signal, sys
 from cnncli.errors import CnncliError
 from cnncli.training.distributed.launch import group, together
 with together():
     if group().rank == 1:
-        {}
+        raise CnncliError("the disk is full")
     group().gather(0)
 """
 
 
-def test_a_process_that_fails_alone_says_why_and_ends_the_others():
-    code, _, errors, seconds = launch(2, "-c", ENDING.format('raise CnncliError("the disk is full")'))
+@MPIS
+def test_a_process_that_fails_alone_says_why_and_ends_the_others(mpi):
+    code, _, errors, seconds = launch(2, "-c", ENDING, mpi=mpi)
     assert code == 1
     assert "error: process 1: the disk is full" in errors.splitlines()
     assert seconds < 30
 
 
-def test_a_process_that_is_killed_ends_the_others():
-    code, _, _, seconds = launch(2, "-c", ENDING.format("os.kill(os.getpid(), signal.SIGKILL)"))
+KILLED = """
+import os, signal, time
+from cnncli.training.distributed.launch import group, together
+with together():
+    if group().on_saved:
+        group().on_saved("cnncli train --resume RUN")
+    group().gather(0)
+    if group().rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    {}
+"""
+
+
+@MPIS
+@pytest.mark.parametrize("meanwhile", ["group().gather(0)", "time.sleep(60)"])
+def test_a_process_that_is_killed_ends_the_others_with_the_command_that_resumes(mpi, meanwhile):
+    code, _, errors, seconds = launch(2, "-c", KILLED.format(meanwhile), mpi=mpi)
     assert code != 0
+    (line,) = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert line == (
+        f"error: process 1 on {socket.gethostname()} has ended, and all others with it. "
+        "To resume from the last checkpoint: mpiexec -n 2 cnncli train --resume RUN"
+    )
     assert seconds < 30
+
+
+LEFT = """
+import subprocess, sys, time
+from cnncli.training.distributed import watch
+watch.PATIENCE = 0.2
+with watch.Watch() as watched:
+    other = subprocess.Popen(["sleep", "60"])
+    host, namespace, _ = watch.place()
+    watched.tell("everyone", [watch.place(), ("elsewhere", namespace, 1), (host, namespace, other.pid)])
+    {}
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system has no files for processes")
+@pytest.mark.parametrize(
+    ("ending", "code", "told"),
+    [
+        ("other.kill(); time.sleep(60)", -9, "process 2 on {host} has ended, and all others with it"),
+        ("import os; os.kill(os.getpid(), 9)", -9, "a process has ended, and all others with it"),
+        ("other.kill()", 0, ""),
+    ],
+)
+def test_processes_that_a_launcher_leaves_are_ended_by_the_watch(ending, code, told):
+    done = subprocess.run(
+        [sys.executable, "-c", LEFT.format(ending)], capture_output=True, text=True, timeout=30, check=False
+    )
+    expected = f"error: {told.format(host=socket.gethostname())}. Nothing was saved yet\n" if told else ""
+    assert (done.returncode, done.stderr) == (code, expected)

@@ -9,7 +9,9 @@ from cnncli.api import tuning as tuning_module
 from cnncli.api.runs import Run
 from cnncli.api.tuning import Tuning
 from cnncli.errors import CnncliError, DivergedError, InterruptedRun, PrunedRun, UsageError
+from cnncli.spec.spec import load
 from cnncli.training.search.space import Choice, Numbers, Option, changes, flat, grid, short_names
+from tests.cli.test_train import cnncli
 
 optuna = pytest.importorskip("optuna")
 
@@ -210,6 +212,15 @@ def test_several_objectives_have_a_front(trainings):
     }
     assert set(found.best) == values.keys() - dominated
     assert [values[number][0] for number in found.best] == sorted(values[number][0] for number in found.best)
+    (folder := Path("runs/a/front")).mkdir()
+    (folder / "trial-99.yaml").touch()  # of an earlier front
+    done = cnncli(Path(), "tune", "a.yaml", "--set", "tune.objectives=[val_loss, parameters]", "--trials", 8)
+    specs = [str(folder / f"trial-{trial.number}.yaml") for trial in found.front]
+    assert len(specs) > 1
+    assert done.stdout.splitlines()[-len(specs) - 2 : -1] == [*specs, "runs/a/best.yaml"]
+    assert sorted(map(str, folder.iterdir())) == sorted(specs)
+    units = [load(Path(spec)).model.nodes[1].layer.units for spec in specs]
+    assert units == [trial.params["model.layers.dense.units"] for trial in found.front]
 
 
 def test_a_study_of_another_search_is_refused(trainings):

@@ -82,7 +82,7 @@ def _search(
 ) -> None:
     """Run the workers, and show what they do."""
     from cnncli.api.data import obtain
-    from cnncli.api.tuning_workers import tune
+    from cnncli.api.tuning_workers import train_trials
     from cnncli.report.tables.tuning import LiveTrials
     from cnncli.report.terminal.progress import Status
 
@@ -93,7 +93,7 @@ def _search(
 
         echo_lines([f"{add_runs(tuning, study)} runs known from before"], err=True)
     with LiveTrials() as live:
-        tune(
+        train_trials(
             *(tuning, study),
             workers=workers,
             threads=threads,
@@ -113,23 +113,25 @@ def _again(tuning: "Tuning") -> str:
 
 
 def _conclude(tuning: "Tuning", found: "Found", output: Path | None, *, as_json: bool) -> None:
-    """Write the best spec and the picture, and print what was found."""
+    """Write the best specs and the picture, and print what was found."""
     from cnncli.api.plots import drawn
+    from cnncli.api.search import NONE_COMPLETE
     from cnncli.api.tuning import PICTURE
     from cnncli.report.plots.trials import parallel_coordinates
     from cnncli.report.tables.tuning import print_found
 
-    best = tuning.write_best(found)
+    best, front = tuning.write_best(found), tuning.write_front(found)
     picture = None
     if best is not None:
         picture = output or tuning.folder / PICTURE
         drawn(found.name, [parallel_coordinates(found)]).save(picture)
     if as_json:
-        paths = {"best_spec": best and str(best), "picture": picture and str(picture)}
+        paths: dict[str, object] = {"best_spec": best and str(best), "picture": picture and str(picture)}
+        paths |= {"front_specs": list(map(str, front))} if front else {}
         echo_json({**found.document(), **paths})
     else:
         print_found(found, sys.stdout)
     if best is None:
-        raise UsageError("no trial is complete; `cnncli runs --where 'tags == tune'` shows why they ended")
+        raise UsageError(NONE_COMPLETE)
     if not as_json:
-        echo_lines([f"{picture}", f"{best}", f"next       cnncli train {best}"])
+        echo_lines([f"{picture}", *map(str, front), f"{best}", f"next       cnncli train {best}"])

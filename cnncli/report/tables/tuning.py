@@ -15,11 +15,10 @@ from cnncli.report.terminal.output import echo_lines, shown
 from cnncli.report.terminal.region import Region
 from cnncli.training.search import space
 from cnncli.training.search.section import Search
-from cnncli.training.search.trials import Found, TrialFacts
+from cnncli.training.search.trials import ENDED, Found, TrialFacts
 
 MOST_SHOWN, MOST_LISTED = 10, 10
 """Trials in the table that follows a search, and in the one at its end."""
-ENDED = ("complete", "pruned", "failed")
 
 
 class LiveTrials:

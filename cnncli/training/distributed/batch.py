@@ -16,6 +16,7 @@ from cnncli.datasets.batches import Feed
 from cnncli.errors import UsageError
 from cnncli.graph.model import only
 from cnncli.graph.network import Network
+from cnncli.graph.nonfinite import first_of_step
 from cnncli.kernels.batch import shared
 from cnncli.training.distributed.group import Group, TreeSum, add_pairs, shares
 from cnncli.training.metrics.evaluation import Sums
@@ -115,6 +116,10 @@ class BatchTrainer:
         self.network, self.feed, self.seed, self.parts = network, feed, seed, parts
         self.statistics = [network.tensor(name) for name in network.updated]
         self.size, self.buckets = network.gradients.data.size, network.buckets
+        self.mixed: list[Array] = []
+        """What the feed has filled in for the whole batch, where the images of all parts are mixed."""
+        self.trained, self.step = np.zeros(0, np.int64), 0
+        """The rows of the last batch, and its step."""
         self.sent: dict[int, Array] = {}
         """By bucket, the memory that weighted gradients are sent from: new pages for each batch would take longer."""
 
@@ -124,12 +129,16 @@ class BatchTrainer:
         `coming`: the rows after these. `signal`: one that this process has received, or 0. Losses and numbers of
         samples in `sums` are those of all processes, counts of metrics those of this one.
         """
+        self.trained, self.step = rows, step
         if self.parts.whole:
             self.parts.signal = signal
             n = self.feed.fill(rows, step)
             self.feed.expect(coming)
             self.network.train_step(n, self.seed, step)
             return sums.add(self.network, n)
+        if self.feed.mixes:  # with images that may be in other parts: all parts have whole batches
+            self.feed.fill(rows, step)
+            self.mixed = [array[: len(rows)].copy() for array in self.feed.filled]
         if self.parts.share is not None:
             return self._shared(rows, coming, step, sums, signal)
         begun = [tensor.copy() for tensor in self.statistics]
@@ -141,8 +150,7 @@ class BatchTrainer:
             trained = self._step(part, weight, step, sums)
             numbers = np.concatenate([self.network.gradients.data, *self._statistics()])
             made.append(replace(trained, numbers=numbers))
-        for part in self.parts.of(len(coming)):
-            self.feed.expect(coming[part])
+        self._expect(coming)
         return self._joined(len(rows), made, sums, signal)
 
     def _shared(self, rows: Array, coming: Array, step: int, sums: Sums, signal: int) -> float:
@@ -161,8 +169,7 @@ class BatchTrainer:
         share.ready = send
         trained = self._step(part, weight, step, sums)
         share.check()
-        for coming_part in self.parts.of(len(coming)):
-            self.feed.expect(coming[coming_part])
+        self._expect(coming)
         for number, bucket in enumerate(self.buckets):
             if number not in sent:
                 sent[number] = self._begin(gradients[bucket], share.fraction, number)
@@ -189,10 +196,43 @@ class BatchTrainer:
         mean loss: as many as its rows, or those of them that are valid.
         """
         loss, n = self.network.loss, part.stop - part.start
-        self.feed.fill(rows[part] if n else rows[:1], step, part.start)
+        if self.feed.mixes:
+            for array, whole in zip(self.feed.filled, self.mixed, strict=True):
+                array[: n or 1] = whole[part] if n else whole[:1]
+        else:
+            self.feed.fill(rows[part] if n else rows[:1], step, part.start)
         if loss.void is None:
             return float(n)
-        return float(valid_rows(loss, only(self.network.targets)[:n]).sum()) if n else 0.0
+        valid = valid_rows(loss, only(self.network.targets)[:n])
+        if self.feed.mixes and valid.any():  # weights are raised by the share of valid targets: here those of the part
+            self.network.sample_weight[:n] *= valid_rows(loss, self.mixed[1]).mean() / valid.mean()
+        return float(valid.sum())
+
+    def _expect(self, coming: Array) -> None:
+        """Let the feed read ahead what this process has of the next batch."""
+        for part in [slice(None)] if self.feed.mixes else self.parts.of(len(coming)):
+            self.feed.expect(coming[part])
+
+    def first_nonfinite(self, memory: int) -> str:
+        """What was the first not to be finite in the last batch (see `first_of_step`), and in which process, unless it
+        is in all; "" if nothing is found. All processes call it.
+        """
+        if self.parts.whole:
+            return first_of_step(self.network, len(self.trained), memory)
+        shared.share(None)  # each process for itself: one may stop before the others
+        found = next(filter(None, (self._first_of(part, memory) for part in self.parts.of(len(self.trained)))), "")
+        shared.share(self.parts.share)
+        everyone = self.parts.group.gather(found)
+        rank = next((rank for rank, text in enumerate(everyone) if text), 0)
+        return everyone[0] if len(set(everyone)) == 1 else f"in process {rank}, {everyone[rank]}"
+
+    def _first_of(self, part: slice, memory: int) -> str:
+        """What was the first not to be finite in a part of the last batch."""
+        if part.stop == part.start:
+            return ""
+        self._fill(self.trained, part, self.step)
+        self.network.clock[1:] = self.step, part.start
+        return first_of_step(self.network, part.stop - part.start, memory)
 
     def _fractions(self, rows: int, weights: Sequence[float]) -> list[float]:
         """How much of the batch's mean loss is that of each part of this process."""

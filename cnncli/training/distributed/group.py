@@ -48,6 +48,8 @@ class Group:
 
     rank = 0
     size = 1
+    on_saved: Callable[[str], None] | None = None
+    """Called with the command that resumes the training, once something is saved."""
 
     @property
     def first(self) -> bool:

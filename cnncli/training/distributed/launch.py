@@ -5,13 +5,14 @@ Imports neither NumPy nor Numba nor mpi4py unless there are several processes.
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import TYPE_CHECKING
 
 from cnncli.errors import CnncliError, UsageError
 from cnncli.extras import require
+from cnncli.training.distributed.watch import Watch, place
 from cnncli.training.resources.threads import affinity, available
 
 if TYPE_CHECKING:
@@ -34,6 +35,16 @@ def rank_told(environment: Mapping[str, str] = os.environ) -> int:
     """The number that the launcher gave this process, before MPI is started; 0 if none."""
     numbers = [environment.get(name, "") for name in RANKS]
     return next((int(number) for number in numbers if number.isdecimal()), 0)
+
+
+def works_alone(environment: MutableMapping[str, str] = os.environ) -> bool:
+    """Whether this process does the work of a command that only the first of the launched processes runs. Afterwards
+    it, and what it starts, know nothing of the launcher.
+    """
+    first = launched(environment) == 1 or rank_told(environment) == 0
+    for name in (*SIZES, *RANKS):
+        environment.pop(name, None)
+    return first
 
 
 @cache
@@ -65,24 +76,37 @@ def threads_of_process() -> int:
 def together() -> Iterator[None]:
     """Context in which processes that a launcher started work together: only the first one prints.
 
-    If one of them fails alone, it says why and ends the others, which may be waiting for it.
+    If one of them fails alone, it says why and ends the others, which may be waiting for it. If one is killed, a line
+    says what resumes the training.
     """
     if launched() == 1:
         yield
         return
     console = os.dup(2)
-    if rank_told():
-        silent = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-            os.dup2(silent, stream.fileno())
-    found = group()
-    try:
-        yield
-        found.all_end(None)
-    except BaseException as error:
-        if not found.all_end(GRACE):
-            code = error.exit_code if isinstance(error, CnncliError) else 1
-            os.write(console, os.fsencode(f"error: process {found.rank}: {error or type(error).__name__}\n"))
-            found.abort(code)
-        raise
+    with nullcontext() if rank_told() else Watch() as watch:
+        if rank_told():
+            silent = os.open(os.devnull, os.O_WRONLY)
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+                os.dup2(silent, stream.fileno())
+        found = group()
+        everyone = found.gather(place())
+        if watch is not None:
+            watch.tell("everyone", everyone)
+            found.on_saved = lambda command: watch.tell("resume", _with_launcher(command))
+        try:
+            yield
+            found.all_end(None)
+        except BaseException as error:
+            if not found.all_end(GRACE):
+                code = error.exit_code if isinstance(error, CnncliError) else 1
+                os.write(console, os.fsencode(f"error: process {found.rank}: {error or type(error).__name__}\n"))
+                if watch is not None:
+                    watch.tell("done", True)
+                found.abort(code)
+            raise
+
+
+def _with_launcher(command: str) -> str:
+    """A command as the launcher starts it in as many processes."""
+    return f"srun {command}" if os.environ.get("SLURM_STEP_NUM_TASKS") else f"mpiexec -n {launched()} {command}"

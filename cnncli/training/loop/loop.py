@@ -15,7 +15,7 @@ from cnncli.datasets.rescale import Rescale
 from cnncli.errors import ChangedDataError, CnncliError, DivergedError
 from cnncli.graph.model import only
 from cnncli.graph.network import Network
-from cnncli.graph.nonfinite import first_of_step, first_weight, is_finite
+from cnncli.graph.nonfinite import first_weight, is_finite
 from cnncli.system.memory import limit
 from cnncli.training import class_weight
 from cnncli.training.callbacks.best_epoch import Best
@@ -262,9 +262,7 @@ class Trainer:
         """The error that ends the training in the batch that follows those which are done."""
         state = self.state
         where = f"{what} in epoch {state.epoch + 1}, batch {state.batch + 1}"
-        rows = self.epochs.portions(state.epoch)[state.batch]
-        # Of a batch in parts, the network has only one.
-        first = first_of_step(self.network, rows.stop - rows.start, limit() // 4) if self.parts.whole else ""
+        first = self.batches.first_nonfinite(limit() // 4)
         return self._diverged(f"{where}; first, {first}" if first else where)
 
     def _diverged(self, what: str) -> DivergedError:
@@ -329,6 +327,8 @@ class Trainer:
         """
         sums = self.parts.trained(self.sums)
         if not self.group.first:
+            with self.update.averages(shown=False):
+                self._check_weights()
             return
         self.state.callbacks = [hooks.state for hooks in self.hooks]
         extra = {f"sums/{name}": tensor for name, tensor in sums.tensors().items()}

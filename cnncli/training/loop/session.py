@@ -235,6 +235,8 @@ def train(
             trainer = Trainer(network, job_of(plan, dataset), run, report, interruption, parts=parts)
             del network  # every phase has its own
             _begin(trainer, plan, resumed=place.resume is not None)
+            if group.on_saved:
+                group.on_saved(interruption.resume)
             report(_run_begins(trainer, plan))
             if place.supervision:
                 place.supervision.begins(run.path)

@@ -260,19 +260,13 @@ def is_surplus(study: Any, number: int, most: int) -> bool:
     return len(before) >= most
 
 
-def open_trials(study: Any, most: int) -> tuple[bool, bool]:
+def open_trials(study: Any, search: Search) -> tuple[bool, bool]:
     """Whether there is a trial to begin, and whether one is running."""
-    trials = counted(study)
+    trials, most = counted(study), search.settings.trials
     waiting = any(trial.state == TrialState.WAITING for trial in trials)
     begun = sum(trial.state != TrialState.WAITING for trial in trials)
-    return begun < most and (waiting or len(trials) < most), any(trial.state == TrialState.RUNNING for trial in trials)
-
-
-def grid_is_done(study: Any, search: Search) -> bool:
-    """Whether a grid has no more points."""
-    return search.settings.sampler == "grid" and not any(
-        trial.state == TrialState.WAITING for trial in study.get_trials(deepcopy=False)
-    )
+    more = search.settings.sampler != "grid" and len(trials) < most  # the points of a grid wait from the beginning
+    return begun < most and (waiting or more), any(trial.state == TrialState.RUNNING for trial in trials)
 
 
 def facts(study: Any, search: Search) -> list[TrialFacts]:

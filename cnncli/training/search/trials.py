@@ -6,6 +6,9 @@ from typing import Any
 
 from cnncli.training.search.section import Search
 
+ENDED = ("complete", "pruned", "failed")
+"""States of trials that are over."""
+
 
 @dataclass(frozen=True)
 class TrialFacts:
@@ -47,6 +50,12 @@ class Found:
             "best": list(self.best),
             "importance": dict(self.importance),
         }
+
+    @property
+    def front(self) -> list[TrialFacts]:
+        """The trials of `best`."""
+        trials = {trial.number: trial for trial in self.trials}
+        return [trials[number] for number in self.best]
 
     @property
     def ordered(self) -> list[TrialFacts]:
