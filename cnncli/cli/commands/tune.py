@@ -106,7 +106,7 @@ def _search(
 def _again(tuning: "Tuning") -> str:
     """The command that goes on, without a password."""
     from cnncli.cli.options import ARGUMENTS
-    from cnncli.training.search.study import hidden
+    from cnncli.training.search.storage import hidden
 
     arguments = click.get_current_context().find_root().meta[ARGUMENTS]
     return hidden(join(["cnncli", *arguments]))
@@ -116,14 +116,13 @@ def _conclude(tuning: "Tuning", found: "Found", output: Path | None, *, as_json:
     """Write the best specs and the picture, and print what was found."""
     from cnncli.api.plots import drawn
     from cnncli.api.search import NONE_COMPLETE
-    from cnncli.api.tuning import PICTURE
     from cnncli.report.plots.trials import parallel_coordinates
     from cnncli.report.tables.tuning import print_found
 
     best, front = tuning.write_best(found), tuning.write_front(found)
     picture = None
     if best is not None:
-        picture = output or tuning.folder / PICTURE
+        picture = output or tuning.picture
         drawn(found.name, [parallel_coordinates(found)]).save(picture)
     if as_json:
         paths: dict[str, object] = {"best_spec": best and str(best), "picture": picture and str(picture)}
@@ -134,4 +133,4 @@ def _conclude(tuning: "Tuning", found: "Found", output: Path | None, *, as_json:
     if best is None:
         raise UsageError(NONE_COMPLETE)
     if not as_json:
-        echo_lines([f"{picture}", *map(str, front), f"{best}", f"next       cnncli train {best}"])
+        echo_lines([f"{picture}", *map(str, front), f"{best}", f"next       {join(['cnncli', 'train', str(best)])}"])
