@@ -231,6 +231,7 @@ class _Worker:
         from optuna import TrialPruned
 
         from cnncli.training.search.study import (
+            DIVERGED,
             REASON,
             RUN,
             SURPLUS,
@@ -253,6 +254,7 @@ class _Worker:
             raise
         except (PrunedRun, DivergedError) as error:
             trial.set_user_attr(REASON, str(error))
+            trial.set_user_attr(DIVERGED, isinstance(error, DivergedError))
             raise TrialPruned from None
         except Exception as error:
             if is_of_machine(error) or is_of_storage(error):

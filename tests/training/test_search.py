@@ -211,6 +211,23 @@ def test_a_trial_that_no_memory_suffices_for_is_given_up(trainings):
     assert [trial.state for trial in found.trials] == ["failed", "complete"]
 
 
+@pytest.mark.parametrize(
+    ("ends", "said", "code"),
+    [
+        ([DivergedError("nan in dense")] * 2, "2 diverged; trial 1: nan in dense", 3),
+        ([CnncliError("bad"), CnncliError("worse")], "2 failed; trial 1: worse", 1),
+        ([CnncliError("bad"), DivergedError("nan in dense")], "1 failed, 1 diverged; trial 0: bad", 1),
+    ],
+)
+def test_where_no_trial_is_complete_the_exit_code_tells_why(trainings, ends, said, code):
+    trainings.ends = dict(enumerate(ends))
+    assert worked("tune.trials=2").best == []
+    done = cnncli(Path(), "tune", "a.yaml", "--trials", 2)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.splitlines()[-1] == f"error: no trial is complete: {said}"
+    assert "" not in done.stderr.splitlines()
+
+
 def test_trials_beyond_the_budget_are_given_up(trainings):
     tuning, opened = study_of("tune.trials=1")
     worked("tune.trials=1")

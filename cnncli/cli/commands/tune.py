@@ -11,7 +11,6 @@ from cnncli.api.specs import data_setting
 from cnncli.cli import tell_warnings
 from cnncli.cli.downloads import offline_option
 from cnncli.cli.options import Integer, example, json_option, threads_option
-from cnncli.errors import UsageError
 from cnncli.report.terminal.output import echo_json, echo_lines
 
 if TYPE_CHECKING:
@@ -115,7 +114,6 @@ def _again(tuning: "Tuning") -> str:
 def _conclude(tuning: "Tuning", found: "Found", output: Path | None, *, as_json: bool) -> None:
     """Write the best specs and the picture, and print what was found."""
     from cnncli.api.plots import drawn
-    from cnncli.api.search import NONE_COMPLETE
     from cnncli.report.plots.trials import parallel_coordinates
     from cnncli.report.tables.tuning import print_found
 
@@ -128,9 +126,9 @@ def _conclude(tuning: "Tuning", found: "Found", output: Path | None, *, as_json:
         paths: dict[str, object] = {"best_spec": best and str(best), "picture": picture and str(picture)}
         paths |= {"front_specs": list(map(str, front))} if front else {}
         echo_json({**found.document(), **paths})
-    else:
+    elif best is not None:
         print_found(found, sys.stdout)
     if best is None:
-        raise UsageError(NONE_COMPLETE)
+        raise found.without_result
     if not as_json:
         echo_lines([f"{picture}", *map(str, front), f"{best}", f"next       {join(['cnncli', 'train', str(best)])}"])

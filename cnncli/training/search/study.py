@@ -31,10 +31,10 @@ MOST_RETRIES = 3
 ABOUT = "cnncli"
 """The attribute of a study that tells which search it is."""
 AGAIN, FIRST, SURPLUS, KNOWN = "again", "first", "surplus", "known"
-RUN, REASON, WORKER, EPOCH, DEATHS = "run", "reason", "worker", "epoch", "deaths"
+RUN, REASON, WORKER, EPOCH, DEATHS, DIVERGED = "run", "reason", "worker", "epoch", "deaths", "diverged"
 """Attributes of trials: the number of the trial that this one repeats, and of the first of these; one too many; a run
 from before the search; its run directory; why it ended early; the process; the last epoch, with several objectives;
-how many processes have died with it.
+how many processes have died with it; whether it diverged.
 """
 STATES = {
     TrialState.COMPLETE: "complete",
@@ -282,6 +282,7 @@ def facts(study: Any, search: Search) -> list[TrialFacts]:
                 trial.intermediate_values.get(epoch),
                 known,
                 str(trial.user_attrs.get(WORKER, "")),
+                bool(trial.user_attrs.get(DIVERGED)),
             )
         )
     return found
