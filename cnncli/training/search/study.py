@@ -233,7 +233,10 @@ def bury_silent(study: Any) -> None:
 
 def counted(study: Any) -> list[FrozenTrial]:
     """The trials that count for the number of trials: each once, however often it was repeated."""
-    trials = study.get_trials(deepcopy=False)
+    return _counted(study.get_trials(deepcopy=False))
+
+
+def _counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     repeated = {trial.user_attrs.get(AGAIN) for trial in trials}
     return [
         trial
@@ -263,9 +266,10 @@ def open_trials(study: Any, search: Search) -> tuple[bool, bool]:
 
 def facts(study: Any, search: Search) -> list[TrialFacts]:
     """The trials as plain data, without those that were repeated or are one too many."""
-    numbers = {trial.number for trial in counted(study)}
+    trials = study.get_trials(deepcopy=False)
+    numbers = {trial.number for trial in _counted(trials)}
     found = []
-    for trial in study.get_trials(deepcopy=False):
+    for trial in trials:
         known = bool(trial.user_attrs.get(KNOWN))
         if trial.number not in numbers and not known:
             continue
