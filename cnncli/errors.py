@@ -112,6 +112,16 @@ class InterruptedRun(CnncliError):
         self.exit_code = 128 + signal_number
 
 
+def is_of_machine(error: BaseException) -> bool:
+    """Whether the system refused something, such as a file or memory: the same may succeed at another time."""
+    if isinstance(error, UsageError):
+        return False
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError | MemoryError):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None
+
+
 def reason(error: Exception) -> str:
     """The system's error message without number and file name, such as "Permission denied"."""
     return str(getattr(error, "strerror", None) or error)

@@ -16,8 +16,6 @@ from cnncli.errors import UsageError
 from cnncli.training.events import OnEvent, notices_to
 from cnncli.training.search.trials import ENDED, Found, TrialFacts
 
-NONE_COMPLETE = "no trial is complete; `cnncli runs --where 'tags == tune'` shows why they ended"
-
 
 @dataclass(frozen=True)
 class Study:
@@ -72,7 +70,8 @@ def tune(
     finished runs of this spec tell. on_trial: called with each trial that has ended. The rest is as in `train`.
 
     The same call goes on with a study that was interrupted. Raises UsageError if the spec has no section `tune`, if
-    Optuna is not installed, or if no trial is complete; InterruptedRun after Ctrl-C, CnncliError if a worker fails.
+    Optuna is not installed; InterruptedRun after Ctrl-C; CnncliError if the machine fails or no trial is complete (a
+    DivergedError if they diverged).
     """
     if workers < 1:
         raise UsageError(f"workers must be at least 1; received {workers}")
@@ -96,7 +95,7 @@ def tune(
     found = tuning.found(opened)
     best = tuning.write_best(found)
     if best is None:
-        raise UsageError(NONE_COMPLETE)
+        raise found.without_result
     objectives = dict(zip(tuning.search.metrics, tuning.search.directions, strict=True))
     specs = tuning.write_front(found) or [best]
     return Study(found.name, objectives, found.trials, found.front, specs, found.importance)

@@ -2,18 +2,22 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from math import isfinite
 from pathlib import Path
 from time import sleep
 from typing import Any
+from urllib.parse import quote
 
 from cnncli.api.specs import settings
 from cnncli.api.training import Surroundings, resumed_spec, train_spec
-from cnncli.errors import CnncliError, DivergedError, InterruptedRun, PrunedRun, UsageError, reason
+from cnncli.errors import CnncliError, DivergedError, InterruptedRun, PrunedRun, UsageError, is_of_machine, reason
+from cnncli.escaping import one_line
 from cnncli.extras import require
 from cnncli.graph.model import lower
 from cnncli.spec.spec import Spec, load
@@ -25,10 +29,13 @@ from cnncli.training.metrics.expectations import Expectation, more_figures
 from cnncli.training.runs import notes, past_runs
 from cnncli.training.search.section import Search
 from cnncli.training.search.space import Values, changes, described, short_names, shown
+from cnncli.training.search.storage import is_of_storage, storage_errors
 from cnncli.training.search.trials import Found, TrialFacts
 
-DATABASE, BEST, FRONT, PICTURE = "study.db", "best.yaml", "front", "study.svg"
-"""Files of a study, and the folder of the specs of a Pareto front, in the folder of its runs."""
+DATABASE = "study.db"
+"""The file of all studies of a spec, in the folder of its runs."""
+LONGEST_NAME = 200
+"""Of a study, which names files."""
 MOST_FAILURES = 3
 """Trials that may fail one after another: then something is wrong that does not depend on their values."""
 PAUSE = 1.0
@@ -60,6 +67,10 @@ class Tuning:
                 f"{source} has no section `tune`; add one, like "
                 "`tune: {compile.optimizer.learning_rate: {log_uniform: [1e-4, 1e-1]}}`"
             )
+        if study and (one_line(study) != study or len(quote(study)) > LONGEST_NAME):
+            raise UsageError(
+                f"a study's name must be one line of at most {LONGEST_NAME} characters; received '{study}'"
+            )
         optional = ("cmaes",) if spec.search.settings.sampler == "cmaes" else ()
         require("tune", "Optuna", ("optuna", *optional), "tune")
         return cls(source, overrides, spec, spec.search, storage, study)
@@ -75,6 +86,27 @@ class Tuning:
         return RUNS / self.spec.name
 
     @property
+    def best(self) -> Path:
+        """The file of the best spec."""
+        return self._own("best", ".yaml")
+
+    @property
+    def front(self) -> Path:
+        """The folder of the specs of a Pareto front."""
+        return self._own("front", "")
+
+    @property
+    def picture(self) -> Path:
+        """The file of the picture."""
+        return self._own("study", ".svg")
+
+    def _own(self, stem: str, suffix: str) -> Path:
+        """A file of this study alone: named by it, unless it is that of the spec."""
+        if self.name != self.spec.name:
+            stem += "-" + re.sub(r"[^\w. -]", lambda odd: quote(odd[0], safe=""), self.name)
+        return self.folder / f"{stem}{suffix}"
+
+    @property
     def url(self) -> str:
         """Optuna's URL of the storage."""
         return self.storage or f"sqlite:///{(self.folder / DATABASE).absolute()}"
@@ -83,7 +115,7 @@ class Tuning:
         """The study of Optuna."""
         from cnncli.training.search.study import open_study
 
-        if self.storage is None:
+        if not self.storage:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -115,32 +147,35 @@ class Tuning:
         """The study as it is; `whole`: with importances."""
         from cnncli.training.search.study import best, facts, importance
 
-        shares = importance(study) if whole else {}
-        return Found(self.name, self.search, facts(study, self.search), best(study), shares)
+        with storage_errors(self.url):
+            shares = importance(study) if whole else {}
+            return Found(self.name, self.search, facts(study, self.search), best(study), shares)
 
     def work(self, study: Any, *, threads: int | None, offline: bool | None) -> None:
         """Train trials until the study has all; wait for those of other workers, which may have to be repeated.
 
-        Raises InterruptedRun, and CnncliError if trial after trial fails.
+        Raises InterruptedRun, CnncliError if trial after trial fails, and the first error of the machine: its trial is
+        repeated by another worker, or by the next command.
         """
         from cnncli.training.search.study import bury_silent, open_trials
 
         worker = _Worker(self, study, threads, offline)
-        while worker.is_wanted:
-            some, running = open_trials(study, self.search)
-            if some:
-                worker.trial()
-            elif running:
-                sleep(PAUSE)
-                bury_silent(study)
-            else:
-                return
+        with storage_errors(self.url):
+            while worker.is_wanted:
+                some, running = open_trials(study, self.search)
+                if some:
+                    worker.trial()
+                elif running:
+                    sleep(PAUSE)
+                    bury_silent(study)
+                else:
+                    return
 
     def write_best(self, found: Found) -> Path | None:
         """Write the spec of the best trial, ready to train; None if there is none."""
         if not found.best:
             return None
-        return self._write(found.front[0], f"The best of {len(found.trials)} trials", self.folder / BEST)
+        return self._write(found.front[0], f"The best of {len(found.trials)} trials", self.best)
 
     def write_front(self, found: Found) -> list[Path]:
         """Write the specs of all trials of the Pareto front, in place of those of an earlier one; none with a single
@@ -148,7 +183,7 @@ class Tuning:
         """
         if len(self.search.metrics) == 1:
             return []
-        folder = self.folder / FRONT
+        folder = self.front
         paths = {folder / f"trial-{trial.number}.yaml": trial for trial in found.front}
         for old in set(folder.glob("trial-*.yaml")) - set(paths):
             old.unlink(missing_ok=True)
@@ -198,6 +233,7 @@ class _Worker:
         from optuna import TrialPruned
 
         from cnncli.training.search.study import (
+            DIVERGED,
             REASON,
             RUN,
             SURPLUS,
@@ -216,12 +252,18 @@ class _Worker:
         try:
             values = self._train(trial, settings(made), trial.user_attrs.get(RUN))
         except InterruptedRun:
-            repeat(self.study, self.study.get_trials(deepcopy=False)[trial.number], died=False)
+            repeat(self.study, self._frozen(trial), died=False)
             raise
         except (PrunedRun, DivergedError) as error:
             trial.set_user_attr(REASON, str(error))
+            trial.set_user_attr(DIVERGED, isinstance(error, DivergedError))
             raise TrialPruned from None
-        except CnncliError as error:
+        except Exception as error:
+            if is_of_machine(error) or is_of_storage(error):
+                with suppress(Exception):  # what the system refuses may be the study
+                    repeat(self.study, self._frozen(trial), died=isinstance(error, MemoryError))
+            if not isinstance(error, CnncliError) or is_of_machine(error):
+                raise
             trial.set_user_attr(REASON, str(error))
             self.failures += 1
             if self.failures >= MOST_FAILURES:
@@ -229,6 +271,10 @@ class _Worker:
             raise _Failed from error
         self.failures = 0
         return values
+
+    def _frozen(self, trial: Any) -> Any:
+        """The trial as the study has it."""
+        return self.study.get_trials(deepcopy=False)[trial.number]
 
     def _train(self, trial: Any, made: list[str], before: str | None) -> list[float]:
         """Train a trial, or go on with its run, and return the values of the objectives."""

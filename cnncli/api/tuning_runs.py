@@ -20,17 +20,22 @@ IGNORED = ("name", "expect")
 
 
 def add_runs(tuning: Tuning, study: Any) -> int:
-    """Add finished runs as complete trials; how many were added."""
+    """Add finished runs as complete trials, equal ones once; how many were added."""
     from cnncli.training.search.study import RUN, add_known
 
-    before = {trial.user_attrs.get(RUN) for trial in study.get_trials(deepcopy=False)}
+    trials = study.get_trials(deepcopy=False)
+    before = {trial.user_attrs.get(RUN) for trial in trials}
+    known = [(trial.params, trial.values) for trial in trials]
     count = 0
     for run in past_runs.all_runs():
         if str(run) not in before:
             with suppress(CnncliError):
                 params, values = _read(tuning, run)
-                add_known(study, params, values, str(run))
-                count += 1
+                found = {parameter.name: value for parameter, value in params.items()}, values
+                if found not in known:
+                    known.append(found)
+                    add_known(study, params, values, str(run))
+                    count += 1
     return count
 
 

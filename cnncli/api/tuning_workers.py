@@ -16,6 +16,7 @@ from cnncli.notices import warn
 from cnncli.system import signals
 from cnncli.training.loop.interruption import Interruption
 from cnncli.training.resources.threads import available
+from cnncli.training.search.storage import storage_errors
 from cnncli.training.search.trials import Found
 
 LOOK, REFRESH = 0.1, 0.5
@@ -80,7 +81,7 @@ def train_trials(
     command += ["--study", tuning.name, *(["--offline"] if offline else [])]
     team = [_Worker(command, tuning.url) for _ in range(workers)]
     deaths, begun, read = 0, monotonic(), 0.0
-    with _stopped(team, tuning, study), Interruption() as interruption:
+    with storage_errors(tuning.url), _stopped(team, tuning, study), Interruption() as interruption:
         interruption.resume = resume
         while team:
             for worker in [one for one in team if one.code is not None]:

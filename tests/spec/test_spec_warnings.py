@@ -218,3 +218,26 @@ fit: {{{fit}}}
     found = [warning.text for warning in parse(text, "f.yaml").warnings]
     assert len(found) == len(said)
     assert all(part in one for one, part in zip(found, said, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ("fit.epochs: {int: [3, 3]}", ["fit.epochs has a single value, 3: nothing is searched"]),
+        ("fit.epochs: {int: [1, 3, 3]}", ["fit.epochs has a single value, 1: nothing is searched"]),
+        ("fit.epochs: {choice: [3]}", ["fit.epochs has a single value, 3: nothing is searched"]),
+        ("fit.epochs: {int: [1, 3, 2]}", []),
+        ("sampler: cmaes, fit.epochs: {int: [1, 3]}", ["sampler cmaes draws at random unless there are two ranges"]),
+        ("sampler: cmaes, fit.epochs: {int: [1, 3]}, fit.batch_size: {int: [1, 3]}", []),
+    ],
+)
+def test_a_search_for_nothing_is_warned_of(parameters, said):
+    text = f"""
+data: {{dataset: mnist5k, validation_split: 0.1}}
+model: {{layers: [Flatten, {dense("softmax")}]}}
+compile: {{optimizer: adam, loss: categorical_crossentropy}}
+tune: {{{parameters}}}
+"""
+    found = [warning.message for warning in parse(text, "f.yaml").warnings]
+    assert len(found) == len(said)
+    assert all(part in one for one, part in zip(found, said, strict=True))

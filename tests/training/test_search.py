@@ -1,6 +1,9 @@
 """The parameters of a search and its study: draws, repetitions, budgets and fronts, with trainings that are made up."""
 
+import errno
 import json
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from cnncli.api.tuning import Tuning
 from cnncli.errors import CnncliError, DivergedError, InterruptedRun, PrunedRun, UsageError
 from cnncli.spec.spec import load
 from cnncli.training.search.space import Choice, Numbers, Option, changes, flat, grid, short_names
+from cnncli.training.search.storage import hidden, storage_errors, together
 from tests.cli.test_train import cnncli
 
 optuna = pytest.importorskip("optuna")
@@ -178,6 +182,52 @@ def test_trial_after_trial_that_fails_ends_the_search(trainings):
     assert len(trainings.specs) == 3
 
 
+@pytest.mark.parametrize("memory", [False, True])
+def test_an_error_of_the_machine_ends_the_search_and_its_trial_is_repeated(trainings, memory):
+    def full():
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            return CnncliError("can't be written"), error
+
+    error, error.__context__ = full()
+    whole = worked(study="whole")
+    begun = len(trainings.specs)
+    trainings.ends = {begun + 1: MemoryError() if memory else error}
+    with pytest.raises(type(trainings.ends[begun + 1])):
+        worked()
+    assert len(trainings.specs) == begun + 2
+    found = worked()
+    assert [trial.state for trial in found.trials] == ["complete"] * 6
+    assert params(found) == params(whole)
+
+
+def test_a_trial_that_no_memory_suffices_for_is_given_up(trainings):
+    trainings.ends = dict.fromkeys(range(4), MemoryError())
+    for _ in range(4):
+        with pytest.raises(MemoryError):
+            worked("tune.trials=2")
+    found = worked("tune.trials=2")
+    assert [trial.state for trial in found.trials] == ["failed", "complete"]
+
+
+@pytest.mark.parametrize(
+    ("ends", "said", "code"),
+    [
+        ([DivergedError("nan in dense")] * 2, "2 diverged; trial 1: nan in dense", 3),
+        ([CnncliError("bad"), CnncliError("worse")], "2 failed; trial 1: worse", 1),
+        ([CnncliError("bad"), DivergedError("nan in dense")], "1 failed, 1 diverged; trial 0: bad", 1),
+    ],
+)
+def test_where_no_trial_is_complete_the_exit_code_tells_why(trainings, ends, said, code):
+    trainings.ends = dict(enumerate(ends))
+    assert worked("tune.trials=2").best == []
+    done = cnncli(Path(), "tune", "a.yaml", "--trials", 2)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.splitlines()[-1] == f"error: no trial is complete: {said}"
+    assert "" not in done.stderr.splitlines()
+
+
 def test_trials_beyond_the_budget_are_given_up(trainings):
     tuning, opened = study_of("tune.trials=1")
     worked("tune.trials=1")
@@ -214,10 +264,18 @@ def test_several_objectives_have_a_front(trainings):
     assert [values[number][0] for number in found.best] == sorted(values[number][0] for number in found.best)
     (folder := Path("runs/a/front")).mkdir()
     (folder / "trial-99.yaml").touch()  # of an earlier front
-    done = cnncli(Path(), "tune", "a.yaml", "--set", "tune.objectives=[val_loss, parameters]", "--trials", 8)
+    command = ("tune", "a.yaml", "--set", "tune.objectives=[val_loss, parameters]", "--trials", 8)
+    done = cnncli(Path(), *command)
     specs = [str(folder / f"trial-{trial.number}.yaml") for trial in found.front]
     assert len(specs) > 1
     assert done.stdout.splitlines()[-len(specs) - 2 : -1] == [*specs, "runs/a/best.yaml"]
+    assert sorted(map(str, folder.iterdir())) == sorted(specs)
+    worked("tune.objectives=[val_loss, parameters]", "tune.trials=8", study="b/c d")
+    other = cnncli(Path(), *command, "--study", "b/c d")
+    assert other.stdout.splitlines()[-1] == "next       cnncli train 'runs/a/best-b%2Fc d.yaml'"
+    assert sorted(path.name for path in Path("runs/a").iterdir() if not path.name[0].isdigit()) == [
+        "best-b%2Fc d.yaml", "best.yaml", "front", "front-b%2Fc d", "study-b%2Fc d.svg", "study.svg",
+    ]  # fmt: skip
     assert sorted(map(str, folder.iterdir())) == sorted(specs)
     units = [load(Path(spec)).model.nodes[1].layer.units for spec in specs]
     assert units == [trial.params["model.layers.dense.units"] for trial in found.front]
@@ -232,8 +290,6 @@ def test_a_study_of_another_search_is_refused(trainings):
 
 
 def test_passwords_of_storages_are_not_told(trainings):
-    from cnncli.training.search.study import hidden
-
     assert hidden("--storage postgresql://me:s3c:r@t@host/db?password=x&a=b") == (
         "--storage postgresql://me:***@host/db?password=***&a=b"
     )
@@ -246,6 +302,86 @@ def test_a_storage_that_can_not_be_opened_is_named_without_its_password(tmp_path
     with pytest.raises(CnncliError, match=r"--storage mysql\+nothing://me:\*\*\*@host/db can't be opened") as caught:
         Tuning.of(Path("a.yaml"), (), "mysql+nothing://me:secret@host/db").open()
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis://localhost:1", "--storage redis://localhost:1 can't be opened: use sqlite:///FILE, postgresql://"),
+        (
+            "nosuch://x",
+            "--storage nosuch://x can't be opened: use sqlite:///FILE, postgresql://USER@HOST/DATABASE or my",
+        ),
+        ("postgresql://me:secret@h:port/db", "--storage postgresql://me:***@h:port/db can't be opened: use sqlite"),
+        ("study.db", "--storage must be sqlite:///FILE, postgresql://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE"),
+        ("mysql+nope://h/d", "--storage mysql+nope://h/d can't be opened: use sqlite"),
+    ],
+)
+def test_a_storage_of_no_known_kind_is_an_error_of_usage(tmp_path, monkeypatch, url, said):
+    monkeypatch.chdir(tmp_path)
+    Path("a.yaml").write_text(SPEC)
+    with pytest.raises(UsageError) as caught:
+        Tuning.of(Path("a.yaml"), (), url).open()
+    assert str(caught.value).startswith(said)
+
+
+def test_a_driver_that_is_missing_is_named_with_its_package():
+    with (
+        pytest.raises(UsageError, match=r"needs psycopg\[binary\]: pip install 'psycopg\[binary\]'$"),
+        storage_errors("postgresql://h/d"),
+    ):
+        raise_in("sqlalchemy", ModuleNotFoundError("no", name="psycopg"))
+
+
+def raise_in(package, error):
+    """Raise an error as a package does."""
+    exec("raise error", {"__name__": f"{package}.inner", "error": error})
+
+
+@pytest.mark.parametrize("error", [IndexError("beyond"), KeyError("x"), ValueError("x"), OSError("x")])
+def test_errors_of_the_storage_are_no_bugs_and_others_pass(error):
+    with pytest.raises(CnncliError, match=r"--storage sqlite:///a\.db"), storage_errors("sqlite:///a.db"):
+        raise_in("optuna", error)
+    with pytest.raises(type(error)), storage_errors("sqlite:///a.db"):
+        raise type(error)("x")
+
+
+def test_several_begin_a_new_study_at_once_and_its_damage_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.yaml").write_text(
+        SPEC[: SPEC.index("  pruner")] + "  sampler: grid\n  fit.batch_size: {choice: [8, 16, 32]}\n"
+    )
+    tuning = Tuning.of(Path("a.yaml"), (), f"sqlite:///{tmp_path}/a.db")
+    with ThreadPoolExecutor(3) as pool:
+        studies = list(pool.map(lambda _: tuning.open(), range(3)))
+    for study in studies:
+        points = [trial.system_attrs["fixed_params"] for trial in study.get_trials()]
+        assert points == [{"fit.batch_size": size} for size in ("8", "16", "32")]
+    studies[0].ask().suggest_categorical("fit.batch_size", ["8", "16", "32"])
+    with sqlite3.connect("a.db") as database:
+        database.execute("UPDATE trial_params SET param_value = 7")
+    with pytest.raises(CnncliError, match=r"--storage .*a\.db: the study is damaged") as caught:
+        tuning.open()
+    assert caught.value.exit_code == 1
+
+
+def test_what_another_process_creates_is_tried_again_and_nothing_else(monkeypatch):
+    monkeypatch.setattr("cnncli.training.search.storage.WAITS", (0, 0))
+    said = iter(["table studies already exists", "UNIQUE constraint failed: alembic_version.version_num"])
+
+    def create():
+        if (why := next(said, None)) is not None:
+            raise RuntimeError(why)
+        return 3
+
+    assert together(create) == 3
+    said = iter(["connection refused"])
+    with pytest.raises(RuntimeError, match="refused"):
+        together(create)
+    said = iter(["duplicate key"] * 4)
+    with pytest.raises(RuntimeError, match="duplicate key"):
+        together(create)
+    assert list(said) == ["duplicate key"]
 
 
 def test_choices_and_ranges_as_grids_changes_and_names():

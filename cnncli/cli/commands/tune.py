@@ -10,7 +10,6 @@ import click
 from cnncli.cli import tell_warnings
 from cnncli.cli.options import Integer, example, json_option, output_option
 from cnncli.cli.training_spec import TrainingSpec, training_spec
-from cnncli.errors import UsageError
 from cnncli.report.terminal.output import echo_json, echo_lines
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def _search(
 def _again(tuning: "Tuning") -> str:
     """The command that goes on, without a password."""
     from cnncli.cli.options import ARGUMENTS
-    from cnncli.training.search.study import hidden
+    from cnncli.training.search.storage import hidden
 
     arguments = click.get_current_context().find_root().meta[ARGUMENTS]
     return hidden(join(["cnncli", *arguments]))
@@ -105,23 +104,21 @@ def _again(tuning: "Tuning") -> str:
 def _conclude(tuning: "Tuning", found: "Found", output: Path | None, *, as_json: bool) -> None:
     """Write the best specs and the picture, and print what was found."""
     from cnncli.api.plots import drawn
-    from cnncli.api.search import NONE_COMPLETE
-    from cnncli.api.tuning import PICTURE
     from cnncli.report.plots.trials import parallel_coordinates
     from cnncli.report.tables.tuning import print_found
 
     best, front = tuning.write_best(found), tuning.write_front(found)
     picture = None
     if best is not None:
-        picture = output or tuning.folder / PICTURE
+        picture = output or tuning.picture
         drawn(found.name, [parallel_coordinates(found)]).save(picture)
     if as_json:
         paths: dict[str, object] = {"best_spec": best and str(best), "picture": picture and str(picture)}
         paths |= {"front_specs": list(map(str, front))} if front else {}
         echo_json({**found.document(), **paths})
-    else:
+    elif best is not None:
         print_found(found, sys.stdout)
     if best is None:
-        raise UsageError(NONE_COMPLETE)
+        raise found.without_result
     if not as_json:
-        echo_lines([f"{picture}", *map(str, front), f"{best}", f"next       cnncli train {best}"])
+        echo_lines([f"{picture}", *map(str, front), f"{best}", f"next       {join(['cnncli', 'train', str(best)])}"])

@@ -19,6 +19,8 @@ from cnncli.training.search.trials import ENDED, Found, TrialFacts
 
 MOST_SHOWN, MOST_LISTED = 10, 10
 """Trials in the table that follows a search, and in the one at its end."""
+MOST_COUNTED = 1e12
+"""Whole numbers below are counts, such as parameters."""
 
 
 class LiveTrials:
@@ -95,7 +97,7 @@ def _columns(rows: Sequence[Sequence[str]], width: int) -> int:
 
 def _value(value: float) -> str:
     """The value of an objective; parameters are counted."""
-    return f"{value:,.0f}" if value >= 10 and value.is_integer() else figure(value)
+    return f"{value:,.0f}" if 10 <= value < MOST_COUNTED and value.is_integer() else figure(value)
 
 
 def _row(search: Search, trial: TrialFacts, used: Sequence[str], best: set[int]) -> list[str]:

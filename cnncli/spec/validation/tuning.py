@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Sequence as AnySequence
+from math import isfinite
 from typing import Any, NamedTuple, TypeVar
 
 from cnncli.hints import suggestion
@@ -11,7 +13,7 @@ from cnncli.spec.validation.declare import section_of
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Entry, Mapping, Place, Sequence, Tree, is_null, plain
 from cnncli.training.search.section import FIGURES, TUNED, TuneSection
-from cnncli.training.search.space import Choice, Numbers, Option, Parameter, flat, label
+from cnncli.training.search.space import Choice, Numbers, Option, Parameter, flat, label, shown
 
 RANGES = {"uniform": (2, 3), "log_uniform": (2, 2), "int": (2, 3), "log_int": (2, 2)}
 """How many numbers the list of a range has."""
@@ -28,6 +30,11 @@ class Declared(NamedTuple):
     parameters: tuple[Parameter, ...]
     places: dict[str, Place]
 
+    @property
+    def metrics(self) -> list[str]:
+        """The names of the objectives."""
+        return [objective.metric for objective in self.settings.objectives]
+
 
 def declared(tree: Mapping, problems: Problems) -> Declared | None:
     """The `tune` section of a spec; None without one, or if problems were reported."""
@@ -41,7 +48,7 @@ def declared(tree: Mapping, problems: Problems) -> Declared | None:
     reader = _Reader(section, problems)
     entries = tuple(entry for entry in section if "." in entry.name)
     parameters = reader.parameters(entries, "")
-    if not entries:
+    if not entries and all(entry.name in TuneSection.fields for entry in section):
         problems.add(
             section.place,
             "tune requires a parameter, like compile.optimizer.learning_rate: {log_uniform: [1e-4, 1e-1]}",
@@ -52,7 +59,7 @@ def declared(tree: Mapping, problems: Problems) -> Declared | None:
 
 def _check_settings(
     settings: TuneSection,
-    parameters: Iterable[Parameter],
+    parameters: AnySequence[Parameter],
     section: Mapping,
     places: dict[str, Place],
     problems: Problems,
@@ -66,14 +73,52 @@ def _check_settings(
         at = section.get(key)
         if several and given in refused and at is not None:
             problems.add(at.place, f"{key} {given} needs a single objective; received {len(settings.objectives)}")
-    if settings.sampler == "grid":
-        for parameter in flat(tuple(parameters)):
-            if isinstance(parameter, Numbers) and parameter.grid() is None:
-                problems.add(
-                    places[parameter.name],
-                    f"sampler grid needs values that can be listed; received {parameter.kind}: use choice, int, or "
-                    "uniform: [low, high, step]",
-                )
+    _check_cmaes(settings, parameters, section, problems)
+    for parameter in flat(parameters):
+        place = places[parameter.name]
+        if settings.sampler == "grid" and isinstance(parameter, Numbers) and parameter.grid() is None:
+            problems.add(
+                place,
+                f"sampler grid needs values that can be listed; received {parameter.kind}: use choice, int, or "
+                "uniform: [low, high, step]",
+            )
+        if (only := _only_value(parameter)) is not None:
+            problems.warn(place, f"{parameter.path} has a single value, {only}: nothing is searched")
+
+
+def _check_cmaes(
+    settings: TuneSection, parameters: AnySequence[Parameter], section: Mapping, problems: Problems
+) -> None:
+    """Check that the sampler cmaes, which knows only numbers that there always are, has some to choose."""
+    at = section.get("sampler")
+    if settings.sampler != "cmaes" or at is None:
+        return
+    ranges = sum(isinstance(parameter, Numbers) for parameter in parameters)
+    if not any(isinstance(parameter, Numbers) for parameter in flat(parameters)):
+        problems.add(at.place, "sampler cmaes needs ranges of numbers; received only choices: use tpe or grid")
+    elif ranges < 2:
+        problems.warn(
+            at.place,
+            f"sampler cmaes draws at random unless there are two ranges outside of choices; received {ranges}: "
+            "tpe learns from any parameters",
+        )
+
+
+def _only_value(parameter: Parameter) -> str | None:
+    """The value of a parameter that has no other; None if it has several."""
+    if isinstance(parameter, Numbers):
+        return shown(parameter.low) if len(parameter.corners()) == 1 else None
+    alone = len(parameter.options) == 1 and not parameter.options[0].parameters
+    return parameter.options[0].label if alone else None
+
+
+def no_parameter(entry: Entry) -> str:
+    """The error for a top-level key of a spec in `tune`."""
+    name, inner = entry.name, entry.value.names()[:1] if isinstance(entry.value, Mapping) else []
+    if name not in TUNED:
+        return f"'{name}' can't be a parameter, which begins with one of {', '.join(TUNED)}, like fit.batch_size"
+    example = f"{name}.{inner[0]}" if inner and inner[0] not in (*RANGES, "choice") else "fit.batch_size"
+    return f"'{name}' is a section; a parameter is the dotted key of a value, like `{example}: {{choice: [16, 32]}}`"
 
 
 def check_objectives(tune: Declared, section: Mapping, figures: Figures, problems: Problems) -> None:
@@ -87,6 +132,8 @@ def check_objectives(tune: Declared, section: Mapping, figures: Figures, problem
         message = figures.missing(name, known)
         if name.startswith("test_") and name.removeprefix("test_") in figures.own:
             message = f"choosing by test images makes their metrics worthless; use 'val_{name[5:]}' instead of '{name}'"
+        if name in tune.metrics[:number]:
+            message = f"duplicate objective '{name}'"
         if message:
             problems.add(place, message)
 
@@ -153,6 +200,8 @@ class _Reader:
             raise _Wrong(kind.value.place, f"{kind.name} must be {noun} {shape}; received {received}")
         low, high, step = [*given, None][:3]
         wrong = "low must not be above high" if low > high else ""
+        if not all(map(isfinite, given)):
+            wrong = "the numbers of a range must be finite"
         if kind.name.startswith("log_") and low <= 0:
             wrong = "a logarithmic range must begin above 0"
         if step is not None and step <= 0:

@@ -114,9 +114,11 @@ def _check_keys(tree: Mapping, problems: Problems) -> None:
             other: (*known, *IGNORED.get(other, ())) for other, known in KEYS_OF.items() if other not in (name, "tune")
         }
         for entry in section:
-            parameter = name == "tune" and "." in entry.name
-            if not parameter and entry.name not in (*keys, *IGNORED.get(name, ())):
-                problems.add(entry.key.place, messages.unknown_key(entry, name, keys, elsewhere))
+            if entry.name in (*keys, *IGNORED.get(name, ())) or (name == "tune" and "." in entry.name):
+                continue
+            whole = name == "tune" and entry.name in TOP_KEYS
+            message = tuning.no_parameter(entry) if whole else messages.unknown_key(entry, name, keys, elsewhere)
+            problems.add(entry.key.place, message)
 
 
 MOST_VALUES = 100
@@ -204,6 +206,7 @@ class _Validation:
         """What is wrong with the spec with these changes. Data are read again only if one of them is about data."""
         problems = Problems(self.problems.filename, self.problems.text)
         tree = overrides.apply(self.tree.without("tune"), sets, problems)
+        _check_keys(tree, problems)
         if not problems:
             output, whole, check_data = self.output, self.whole, self.check_data
             changed = _Validation(tree, self.base, problems, output=output, whole=whole, check_data=check_data)

@@ -35,8 +35,10 @@ class Numbers:
         return self.kind.endswith("int")
 
     def corners(self) -> list[float]:
-        """The lowest value and the highest."""
-        return list(dict.fromkeys((self.low, self.high)))
+        """The lowest value and the highest; one if there is no other."""
+        rest = (self.high - self.low) % self.step if self.whole and self.step else 0
+        beyond = self.step is not None and self.step > self.high - self.low
+        return list(dict.fromkeys((self.low, self.low if beyond else self.high - rest)))
 
     def grid(self) -> list[float] | None:
         """All values; None if there are infinitely many."""

@@ -5,12 +5,11 @@ Imports Optuna; everything else of the search does without it.
 
 import logging
 import os
-import re
 import socket
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from importlib.util import find_spec
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from time import monotonic, sleep
 from typing import Any
 
 import optuna
@@ -18,21 +17,24 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from cnncli.errors import CnncliError, UsageError
+from cnncli.errors import UsageError
 from cnncli.training.search.section import Search
 from cnncli.training.search.space import Changes, Choice, Parameter, changes, grid
+from cnncli.training.search.storage import known_url, storage_errors, together
 from cnncli.training.search.trials import TrialFacts
 
 HEARTBEAT, GRACE = 10, 60
 """Seconds between two signs of life of a trial, and after which a silent one counts as dead."""
+LOOK, SILENCE = 0.1, 10
+"""Seconds between two looks at a study that another process creates, and without progress until it counts as dead."""
 MOST_RETRIES = 3
 ABOUT = "cnncli"
 """The attribute of a study that tells which search it is."""
 AGAIN, FIRST, SURPLUS, KNOWN = "again", "first", "surplus", "known"
-RUN, REASON, WORKER, EPOCH, DEATHS = "run", "reason", "worker", "epoch", "deaths"
+RUN, REASON, WORKER, EPOCH, DEATHS, DIVERGED = "run", "reason", "worker", "epoch", "deaths", "diverged"
 """Attributes of trials: the number of the trial that this one repeats, and of the first of these; one too many; a run
 from before the search; its run directory; why it ended early; the process; the last epoch, with several objectives;
-how many processes have died with it.
+how many processes have died with it; whether it diverged.
 """
 STATES = {
     TrialState.COMPLETE: "complete",
@@ -45,32 +47,31 @@ optuna.logging.set_verbosity(logging.CRITICAL)
 warnings.filterwarnings("ignore", module=r"optuna\..*")
 
 
-def hidden(text: str) -> str:
-    """The text without passwords of URLs."""
-    text = re.sub(r"(://[^:@/\s]*):[^/\s]*@", r"\1:***@", text)
-    return re.sub(r"(password=)[^&\s]*", r"\1***", text)
-
-
 def open_study(url: str, name: str, search: Search, epochs: int, about: Mapping[str, Any]) -> "optuna.Study":
     """The study of this name, new or with its trials. about: what must be equal for trials to be comparable.
 
-    Raises UsageError if it is of another search, or if the storage can't be opened.
+    Raises UsageError if it is of another search, or its storage of no known kind; CnncliError if that can't be used.
     """
-    with _storage_errors(url):
-        study = optuna.create_study(
-            storage=_storage(url),
-            study_name=name,
-            directions=list(search.directions),
-            load_if_exists=True,
-            sampler=_Seeded(_SAMPLERS[search.settings.sampler], search.settings.seed),
-            pruner=_pruner(search.pruner, epochs),
-        )
-        before = study.user_attrs.get(ABOUT)
+    with storage_errors(url):
+        storage = together(lambda: _storage(url))
+        chosen: dict[str, Any] = {
+            "storage": optuna.storages.get_storage(storage),
+            "study_name": name,
+            "sampler": _Seeded(_SAMPLERS[search.settings.sampler], search.settings.seed),
+            "pruner": _pruner(search.pruner, epochs),
+        }
+        try:
+            study = optuna.create_study(directions=list(search.directions), **chosen)
+            before = None
+        except optuna.exceptions.DuplicatedStudyError:
+            study = optuna.load_study(**chosen)
+            before = _begun_for(study)
         if before is None:
-            study.set_user_attr(ABOUT, dict(about))
             if search.settings.sampler == "grid":
                 for point in grid(search.parameters):
                     study.enqueue_trial(point, skip_if_exists=True)
+            study.set_user_attr(ABOUT, dict(about))
+        study.get_trials(deepcopy=False)  # those of a damaged study can't be read
     changed = [key for key in about if before is not None and before.get(key) != about[key]]
     if changed:
         raise UsageError(
@@ -79,34 +80,24 @@ def open_study(url: str, name: str, search: Search, epochs: int, about: Mapping[
     return study
 
 
-@contextmanager
-def _storage_errors(url: str) -> Iterator[None]:
-    """Tell what is wrong with the storage, without its password."""
-    try:
-        yield
-    except ImportError as error:
-        driver = error.name or "a driver"
-        raise UsageError(f"--storage {hidden(url)} needs {driver}: pip install {driver}") from None
-    except CnncliError:
-        raise
-    except Exception as error:
-        if not type(error).__module__.startswith(("sqlalchemy", "optuna", "redis")):
-            raise
-        told = hidden(str(error.__cause__ or error)).strip().split("\n")[0]
-        raise CnncliError(f"--storage {hidden(url)} can't be opened: {told}") from None
+def _begun_for(study: Any) -> Any:
+    """The attribute `about` of a study, which another process may be creating just now; None if that one is gone."""
+    seen, until = -1, 0.0
+    while (before := study.user_attrs.get(ABOUT)) is None:
+        count = len(study.get_trials(deepcopy=False))
+        if count > seen:
+            seen, until = count, monotonic() + SILENCE
+        elif monotonic() > until:
+            break
+        sleep(LOOK)
+    return before
 
 
 def _storage(url: str) -> Any:
-    if url.startswith("redis"):
-        return optuna.storages.get_storage(url)
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        raise UsageError("--storage must be a URL, like postgresql://user@host/database; received no ://")
-    if scheme == "postgresql" and find_spec("psycopg2") is None:
-        scheme = "postgresql+psycopg"
+    known = known_url(url)
     return optuna.storages.RDBStorage(
-        f"{scheme}://{rest}",
-        engine_kwargs={"connect_args": {"timeout": 60}} if scheme == "sqlite" else {"pool_pre_ping": True},
+        known,
+        engine_kwargs={"connect_args": {"timeout": 60}} if known.startswith("sqlite") else {"pool_pre_ping": True},
         heartbeat_interval=HEARTBEAT,
         grace_period=GRACE,
         heartbeat_stale_trial_callback=repeat,
@@ -207,7 +198,8 @@ def repeat(study: Any, trial: FrozenTrial, *, died: bool = True) -> None:
     be the trial's fault.
     """
     deaths = int(trial.user_attrs.get(DEATHS, 0)) + died
-    if deaths > MOST_RETRIES:
+    repeated = {one.user_attrs.get(AGAIN) for one in study.get_trials(deepcopy=False)}
+    if deaths > MOST_RETRIES or trial.number in repeated:
         return
     kept = {key: value for key, value in trial.user_attrs.items() if key not in (WORKER, REASON)}
     study.add_trial(
@@ -241,7 +233,10 @@ def bury_silent(study: Any) -> None:
 
 def counted(study: Any) -> list[FrozenTrial]:
     """The trials that count for the number of trials: each once, however often it was repeated."""
-    trials = study.get_trials(deepcopy=False)
+    return _counted(study.get_trials(deepcopy=False))
+
+
+def _counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     repeated = {trial.user_attrs.get(AGAIN) for trial in trials}
     return [
         trial
@@ -271,9 +266,10 @@ def open_trials(study: Any, search: Search) -> tuple[bool, bool]:
 
 def facts(study: Any, search: Search) -> list[TrialFacts]:
     """The trials as plain data, without those that were repeated or are one too many."""
-    numbers = {trial.number for trial in counted(study)}
+    trials = study.get_trials(deepcopy=False)
+    numbers = {trial.number for trial in _counted(trials)}
     found = []
-    for trial in study.get_trials(deepcopy=False):
+    for trial in trials:
         known = bool(trial.user_attrs.get(KNOWN))
         if trial.number not in numbers and not known:
             continue
@@ -290,6 +286,7 @@ def facts(study: Any, search: Search) -> list[TrialFacts]:
                 trial.intermediate_values.get(epoch),
                 known,
                 str(trial.user_attrs.get(WORKER, "")),
+                bool(trial.user_attrs.get(DIVERGED)),
             )
         )
     return found

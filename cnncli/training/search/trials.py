@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from cnncli.errors import CnncliError, DivergedError
 from cnncli.training.search.section import Search
 
 ENDED = ("complete", "pruned", "failed")
@@ -13,7 +14,8 @@ ENDED = ("complete", "pruned", "failed")
 @dataclass(frozen=True)
 class TrialFacts:
     """A trial. `values`: of the objectives, of a complete one. `params`: by the names of parameters. `last`: the latest
-    value that is known of the first objective, after epoch `epoch`. `known`: a run from before the search.
+    value that is known of the first objective, after epoch `epoch`. `known`: a run from before the search. `diverged`:
+    its loss, gradients or weights were no longer finite, which counts as pruned.
     """
 
     number: int
@@ -26,6 +28,7 @@ class TrialFacts:
     last: float | None = None
     known: bool = False
     worker: str = ""
+    diverged: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,19 @@ class Found:
             "best": list(self.best),
             "importance": dict(self.importance),
         }
+
+    @property
+    def without_result(self) -> CnncliError:
+        """Why no trial is complete: an error of running if one failed, otherwise a DivergedError if one diverged."""
+        failed = [trial for trial in self.trials if trial.state == "failed"]
+        diverged = [trial for trial in self.trials if trial.diverged]
+        counts = {"failed": len(failed), "diverged": len(diverged)}
+        said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+        last = next(iter([*failed[-1:], *diverged[-1:]]), None)
+        why = f": {said}; trial {last.number}: {last.reason}" if last and last.reason else f": {said}" if said else ""
+        hint = "" if why else "; `cnncli runs --where 'tags == tune'` shows why they ended"
+        kind = DivergedError if diverged and not failed else CnncliError
+        return kind(f"no trial is complete{why}{hint}")
 
     @property
     def front(self) -> list[TrialFacts]:
