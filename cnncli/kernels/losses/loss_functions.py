@@ -31,7 +31,7 @@ LOSS = block(
     "prediction target weight loss out samples groups together rows length per_chunk terms own told "
     "keep:f share:f first:f second:f third:f factor:f scale:f one:f two:f three:f weights:f"
 )
-"""`told`: whether the last four fields are what a survey has found of the batch, three sums and the samples' weights."""
+"""`told`: whether the last four fields are what a survey has found of the batch: three sums, and that of weights."""
 SURVEY = block("reader found")
 COMMON = 2
 """Arguments of every rule (keep and share of the smoothed target t · keep + share), before its own."""
@@ -192,7 +192,7 @@ def _row(
     found: list[Vector],
     told: Vector,
 ) -> Row:
-    given, surveyed = numbers[: COMMON + len(rule.numbers)], found[: rule.survey.count] if rule.survey else []
+    given, surveyed = numbers[: COMMON + len(rule.numbers)], found[: rule.survey.number] if rule.survey else []
     return Row(Code(code.builder, code.item, LANES), places, length, given, surveyed, told)
 
 

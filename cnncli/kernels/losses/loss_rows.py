@@ -12,9 +12,9 @@ Formula = Callable[..., Any]
 
 
 class Survey(NamedTuple):
-    """Sums over a row, at most 3. `terms`: (prediction, target) → what is added up, `count` float64 vectors."""
+    """Sums over a row, at most 3. `terms`: (prediction, target) → what is added up, `number` float64 vectors."""
 
-    count: int
+    number: int
     terms: Formula
 
 
@@ -22,9 +22,9 @@ class Row:
     """A row, for emitting code that processes it.
 
     `scalars`: arguments of the rule, float64; `numbers`: the same in every lane. `surveyed`: the sums of its survey,
-    float64 in every lane, if it has one; they are those of the batch where `told` is not 0. A pass's formula takes the prediction, the target and the
-    numbers given in the call, broadcast to vectors. A pass reads each vector before writing it, so `out` may be the
-    prediction.
+    float64 in every lane, if it has one; they are those of the batch where `told` is not 0. A pass's formula takes the
+    prediction, the target and the numbers given in the call, broadcast to vectors. A pass reads each vector before
+    writing it, so `out` may be the prediction.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Row:
         return find_largest(self.code, (self.prediction, self.target), self.length, formula)
 
     def sums(self, count: int, formula: Formula, *numbers: Vector) -> list[Vector]:
-        """Sum the formula's result, a tuple of `count` float64 vectors."""
+        """Sum the formula's result, a tuple of `number` float64 vectors."""
         return self._add_up(count, lambda *given: ((), formula(*given)), (), numbers)
 
     def known(self, survey: Survey) -> list[Vector]:

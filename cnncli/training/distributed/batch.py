@@ -5,7 +5,7 @@ of parts. So 8 parts give the same bits whether 1, 2, 4 or 8 processes train the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import fsum
 from time import perf_counter
 from typing import Any
@@ -38,9 +38,8 @@ class Parts:
         if count is not None and (self.count % group.size or (group.size > 1 and not _is_power_of_2(self.own))):
             ways = ", ".join(str(n) for n in range(1, count + 1) if count % n == 0 and _is_power_of_2(count // n))
             raise UsageError(f"fit.shards: {count} can be trained by {ways} processes; there are {group.size}")
-        shares_batches = group.size > 1 and self.own == 1 and count is None
-        self.share = shared.Share(group.total, lambda bucket: None) if shares_batches else None
-        shared.share(self.share)
+        self.share = shared.Share(group.total, joint=count is None)
+        shared.share(None if self.whole else self.share)
         self.signal = 0
         """The number of a signal that one of the processes has received, known to all since the last batch."""
         self.began, self.seconds = perf_counter(), 0.0
@@ -89,20 +88,22 @@ def _is_power_of_2(number: int) -> bool:
 
 @dataclass(frozen=True)
 class _Trained:
-    """A part that was trained. `weight`: in the mean loss of the batch; `loss`: the sum of its rows, `data_loss` its
-    mean without penalties; `numbers`: its gradients and statistics, real (k,), where they have not been sent.
-    """
+    """A part that was trained: the sum of the losses of its rows, and their mean without penalties."""
 
     rows: int
-    weight: float
     loss: float
     data_loss: float
-    numbers: Array | None = None
 
-    def of_batch(self, fraction: float) -> Array:
-        """The numbers times the part's fraction of the batch; those of an idle part need not be finite."""
-        assert self.numbers is not None  # see `BatchTrainer.train`
-        return self.numbers * self.numbers.dtype.type(fraction) if fraction else np.zeros_like(self.numbers)
+
+class _Told:
+    """Numbers of a whole batch, told one after another to a program that asks with those of a part."""
+
+    def __init__(self, numbers: Array) -> None:
+        self.numbers, self.at = numbers, 0
+
+    def __call__(self, own: Array) -> Array:
+        start, self.at = self.at, self.at + len(own)
+        return self.numbers[start : self.at]
 
 
 class BatchTrainer:
@@ -115,6 +116,8 @@ class BatchTrainer:
         self.network, self.feed, self.seed, self.parts = network, feed, seed, parts
         self.statistics = [network.tensor(name) for name in network.updated]
         self.size, self.buckets = network.gradients.data.size, network.buckets
+        self.surveys = True
+        """Whether the loss may take sums over the whole batch."""
         self.sent: dict[int, Array] = {}
         """By bucket, the memory that weighted gradients are sent from: new pages for each batch would take longer."""
 
@@ -130,28 +133,57 @@ class BatchTrainer:
             self.feed.expect(coming)
             self.network.train_step(n, self.seed, step)
             return sums.add(self.network, n)
-        if self.parts.share is not None:
+        if self.parts.share.joint:
             return self._shared(rows, coming, step, sums, signal)
+        share, own = self.parts.share, self.parts.of(len(rows))
         begun = [tensor.copy() for tensor in self.statistics]
-        made = []
-        for part in self.parts.of(len(rows)):
+        everyone = self._survey(rows, own, step)
+        made, numbers = [], []
+        for part in own:
             for tensor, start in zip(self.statistics, begun, strict=True):
                 tensor[...] = start
-            weight = self._fill(rows, part, step)
-            trained = self._step(part, weight, step, sums)
-            numbers = np.concatenate([self.network.gradients.data, *self._statistics()])
-            made.append(replace(trained, numbers=numbers))
+            valid = self._fill(rows, part, step)
+            self._weigh(part, len(rows), valid, everyone[0])
+            share.total = _Told(everyone[1:])
+            made.append(self._step(part, step, sums))
+            share.check()
+            found = np.concatenate([self.network.gradients.data, *self._statistics()])
+            numbers.append(found * found.dtype.type(share.fraction) if share.fraction else np.zeros_like(found))
         for part in self.parts.of(len(coming)):
             self.feed.expect(coming[part])
-        return self._joined(len(rows), made, sums, signal)
+        data = add_pairs(numbers)
+        self.parts.group.begin_tree(data, 0).finish()
+        self.network.gradients.data[:] = data[: self.size]
+        self._take(data[self.size :])
+        return self._told(made, len(rows), sums, signal)
+
+    def _survey(self, rows: Array, own: Sequence[slice], step: int) -> Array:
+        """What is asked of a batch before its parts are trained: the number of valid targets, and the sums that its
+        loss takes, for which the parts are run up to there.
+        """
+        share, found = self.parts.share, []
+        if self.network.loss.void is None and not self.surveys:
+            return np.zeros(1)
+        for part in own:
+            asked, n = [np.array([self._fill(rows, part, step)])], part.stop - part.start
+
+            def keep(numbers: Array, asked: list[Array] = asked) -> Array:
+                asked.append(numbers.copy())
+                return numbers
+
+            share.total = keep
+            self.surveys = self.surveys and self.network.survey(n or 1, self.seed, step, part.start)
+            share.check()
+            found.append(np.concatenate(asked))
+        return self.parts.group.begin_tree(add_pairs(found), 1).finish()
 
     def _shared(self, rows: Array, coming: Array, step: int, sums: Sums, signal: int) -> float:
         """Train this process' part, and send each bucket of gradients while the backward pass goes on."""
         share, gradients, sent = self.parts.share, self.network.gradients.data, dict[int, TreeSum]()
-        assert share is not None  # see `train`
         part = self.parts.of(len(rows))[0]
-        weight = self._fill(rows, part, step)
-        share.fraction = self._fractions(len(rows), [weight])[0]
+        valid = self._fill(rows, part, step)
+        if self.network.loss.void is not None:
+            self._weigh(part, len(rows), valid, self.parts.group.total(np.array([valid]))[0])
 
         def send(number: int) -> None:
             sent[number] = self._begin(gradients[self.buckets[number]], share.fraction, number)
@@ -159,7 +191,7 @@ class BatchTrainer:
                 each.advance()
 
         share.ready = send
-        trained = self._step(part, weight, step, sums)
+        trained = self._step(part, step, sums)
         share.check()
         for coming_part in self.parts.of(len(coming)):
             self.feed.expect(coming[coming_part])
@@ -171,7 +203,7 @@ class BatchTrainer:
         for number, bucket in enumerate(self.buckets):
             gradients[bucket] = sent[number].finish()
         self._take(rest.finish())
-        return self._told([trained], [share.fraction], len(rows), sums, signal)
+        return self._told([trained], len(rows), sums, signal)
 
     def _begin(self, data: Array, fraction: float, number: int) -> TreeSum:
         """Begin to add up weighted numbers of all processes; those of an idle one need not be finite."""
@@ -185,40 +217,27 @@ class BatchTrainer:
         return self.parts.group.begin_tree(own, number)
 
     def _fill(self, rows: Array, part: slice, step: int) -> float:
-        """Fill in the rows of a part, or some of the batch for an empty one; return how much it weighs in the batch's
-        mean loss: as many as its rows, or those of them that are valid.
+        """Fill in the rows of a part, or one of the batch for an empty part; return how many targets are valid, if the
+        loss has void ones.
         """
         loss, n = self.network.loss, part.stop - part.start
+        self.parts.share.fraction = n / len(rows)
         self.feed.fill(rows[part] if n else rows[:1], step, part.start)
-        if loss.void is None:
-            return float(n)
-        return float(valid_rows(loss, only(self.network.targets)[:n]).sum()) if n else 0.0
+        return 0.0 if loss.void is None else float(valid_rows(loss, only(self.network.targets)[:n]).sum())
 
-    def _fractions(self, rows: int, weights: Sequence[float]) -> list[float]:
-        """How much of the batch's mean loss is that of each part of this process."""
-        everyone = float(rows)
-        if self.network.loss.void is not None:
-            everyone = self.parts.group.total(np.array([fsum(weights)]))[0]
-        return [weight / everyone if everyone else 0.0 for weight in weights]
+    def _weigh(self, part: slice, rows: int, valid: float, everyone: float) -> None:
+        """Make the weights of a part's samples, raised by the share of its targets that are valid, those of the batch
+        of `rows`, of which `everyone` are. The mean of its losses then counts as much as its rows.
+        """
+        if everyone and valid:
+            n = part.stop - part.start
+            self.network.sample_weight[:n] *= rows * valid / (n * everyone)
 
-    def _step(self, part: slice, weight: float, step: int, sums: Sums) -> "_Trained":
+    def _step(self, part: slice, step: int, sums: Sums) -> "_Trained":
         """Train the rows that were filled in; the counts of metrics are added to `sums`."""
         network, n = self.network, part.stop - part.start
         network.train_step(n or 1, self.seed, step, part.start)
-        if not weight:
-            return _Trained(n, 0.0, 0.0, 0.0)
-        loss = sums.count(network, n)
-        return _Trained(n, weight, loss, sums.data_loss)
-
-    def _joined(self, rows: int, made: list["_Trained"], sums: Sums, signal: int) -> float:
-        """Join the parts of all processes: gradients, statistics, loss and signals."""
-        fractions = self._fractions(rows, [trained.weight for trained in made])
-        numbers = [trained.of_batch(fraction) for trained, fraction in zip(made, fractions, strict=True)]
-        data = add_pairs(numbers)
-        self.parts.group.begin_tree(data, 0).finish()
-        self.network.gradients.data[:] = data[: self.size]
-        self._take(data[self.size :])
-        return self._told(made, fractions, rows, sums, signal)
+        return _Trained(n, sums.count(network, n), sums.data_loss) if n else _Trained(0, 0.0, 0.0)
 
     def _statistics(self) -> list[Array]:
         """Those that a step changes, each in one row."""
@@ -231,17 +250,11 @@ class BatchTrainer:
             tensor[...] = numbers[at : at + tensor.size].reshape(tensor.shape)
             at += tensor.size
 
-    def _told(
-        self, made: Sequence["_Trained"], fractions: Sequence[float], rows: int, sums: Sums, signal: int
-    ) -> float:
+    def _told(self, made: Sequence["_Trained"], rows: int, sums: Sums, signal: int) -> float:
         """Tell the losses of this process' parts and a signal that it has received; return the loss of the batch."""
-        parts, void = self.parts, self.network.loss.void
-        pairs = list(zip(made, fractions, strict=True))
-        losses = [
-            part.loss if void is None or not part.weight else part.loss * fraction * rows / part.rows
-            for part, fraction in pairs
-        ]
-        data_loss = sum(part.data_loss * fraction for part, fraction in pairs)
+        parts = self.parts
+        losses = [part.loss for part in made]
+        data_loss = sum(part.data_loss * part.rows / rows for part in made)
         told = parts.group.gather_numbers(np.array([*losses, data_loss, signal, perf_counter() - parts.began]))
         parts.signal, parts.seconds = int(told[:, -2].max()), told[0, -1]
         loss, sums.data_loss = fsum(told[:, :-3].ravel()), fsum(told[:, -3])
