@@ -108,7 +108,7 @@ def test_parts_of_a_batch_have_the_losses_and_the_gradient_of_the_whole(name):
     given.target[:4] = np.round(np.clip(given.target[:4], 0, 1))  # a part with only 0 and 1
     values, slopes, asked = np.zeros(8), np.zeros((8, 2, 3)), []
     parts = [(slice(4), slice(4)), (slice(4, 7), slice(4, 7)), (slice(1), slice(7, 8))]
-    share = shared.Share(lambda numbers: asked.append(numbers.copy()) or numbers)
+    share = shared.Share(lambda numbers: numbers)
     try:
         shared.share(share)
         programs = []
@@ -119,16 +119,15 @@ def test_parts_of_a_batch_have_the_losses_and_the_gradient_of_the_whole(name):
             steps += loss_functions.gradient(name, given.arguments, x, target, weight, filled[1], in_parts=True)
             programs.append(Program(steps))
 
-        def run_all():
+        def run_all(total):
             for program, (_, place) in zip(programs, parts, strict=True):
                 share.fraction = len(range(7)[place]) / 7
-                program.run()
-                share.check()
+                with share.telling(total):
+                    program.run()
 
-        run_all()
+        run_all(lambda numbers: asked.append(numbers.copy()) or numbers)
         whole = sum(asked[::2])  # the gradient asks with the same numbers as the loss
-        share.total = lambda numbers: whole
-        run_all()
+        run_all(lambda numbers: whole)
     finally:
         shared.share(None)
     slopes[:4] *= 4 / 7

@@ -5,7 +5,8 @@ those of all parts; without `share`, or with it for a batch of one part, nothing
 """
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,16 @@ class Share:
     fraction: float = 1.0
     joint: bool = True
     error: BaseException | None = None
+
+    @contextmanager
+    def telling(self, total: Callable[[Float64], Float64]) -> Iterator[None]:
+        """Context in which `total` gives the sums; at its end the error of a step is raised."""
+        before, self.total = self.total, total
+        try:
+            yield
+        finally:
+            self.total, self.fraction = before, 1.0
+        self.check()
 
     def check(self) -> None:
         """Raise the error of a step, after the program has run."""

@@ -28,8 +28,8 @@ class Parts:
     """The parts that batches are trained in. `count`: of all processes; None for one in each process.
 
     With one part in each process, batch normalization may use the statistics of the whole batch; of further parts, each
-    is normalized alone. Programs planned from now on are for these parts. Raises UsageError if the processes can't have
-    equally many parts, in a tree of one shape.
+    is normalized alone. A loss of the whole batch is that of all parts. Programs planned from now on are for these
+    parts. Raises UsageError if the processes can't have equally many parts, in a tree of one shape.
     """
 
     def __init__(self, group: Group, count: int | None = None) -> None:
@@ -38,7 +38,7 @@ class Parts:
         if count is not None and (self.count % group.size or (group.size > 1 and not _is_power_of_2(self.own))):
             ways = ", ".join(str(n) for n in range(1, count + 1) if count % n == 0 and _is_power_of_2(count // n))
             raise UsageError(f"fit.shards: {count} can be trained by {ways} processes; there are {group.size}")
-        self.share = shared.Share(group.total, joint=count is None)
+        self.share = shared.Share(group.total if count is None else _of_part, joint=count is None)
         shared.share(None if self.whole else self.share)
         self.signal = 0
         """The number of a signal that one of the processes has received, known to all since the last batch."""
@@ -80,6 +80,11 @@ class Parts:
         found.samples, found.losses = sum(samples), [loss for part in losses for loss in part]
         found.add_counts(everyone)
         return found
+
+
+def _of_part(numbers: Array) -> Array:
+    """The sums of a batch that has no other parts."""
+    return numbers
 
 
 def _is_power_of_2(number: int) -> bool:
@@ -133,8 +138,11 @@ class BatchTrainer:
             self.feed.expect(coming)
             self.network.train_step(n, self.seed, step)
             return sums.add(self.network, n)
-        if self.parts.share.joint:
-            return self._shared(rows, coming, step, sums, signal)
+        train = self._shared if self.parts.share.joint else self._in_turn
+        return train(rows, coming, step, sums, signal)
+
+    def _in_turn(self, rows: Array, coming: Array, step: int, sums: Sums, signal: int) -> float:
+        """Train the parts of this process one after the other."""
         share, own = self.parts.share, self.parts.of(len(rows))
         begun = [tensor.copy() for tensor in self.statistics]
         everyone = self._survey(rows, own, step)
@@ -144,11 +152,9 @@ class BatchTrainer:
                 tensor[...] = start
             valid = self._fill(rows, part, step)
             self._weigh(part, len(rows), valid, everyone[0])
-            share.total = _Told(everyone[1:])
-            made.append(self._step(part, step, sums))
-            share.check()
-            found = np.concatenate([self.network.gradients.data, *self._statistics()])
-            numbers.append(found * found.dtype.type(share.fraction) if share.fraction else np.zeros_like(found))
+            with share.telling(_Told(everyone[1:])):
+                made.append(self._step(part, step, sums))
+            numbers.append(self._weighted(made[-1].rows / len(rows)))
         for part in self.parts.of(len(coming)):
             self.feed.expect(coming[part])
         data = add_pairs(numbers)
@@ -157,25 +163,33 @@ class BatchTrainer:
         self._take(data[self.size :])
         return self._told(made, len(rows), sums, signal)
 
+    def _weighted(self, fraction: float) -> Array:
+        """The gradients and statistics of a part times its fraction of the batch; those of an idle part need not be
+        finite.
+        """
+        numbers = np.concatenate([self.network.gradients.data, *self._statistics()])
+        return numbers * numbers.dtype.type(fraction) if fraction else np.zeros_like(numbers)
+
     def _survey(self, rows: Array, own: Sequence[slice], step: int) -> Array:
         """What is asked of a batch before its parts are trained: the number of valid targets, and the sums that its
         loss takes, for which the parts are run up to there.
         """
-        share, found = self.parts.share, []
         if self.network.loss.void is None and not self.surveys:
             return np.zeros(1)
-        for part in own:
-            asked, n = [np.array([self._fill(rows, part, step)])], part.stop - part.start
+        found = add_pairs([self._surveyed(rows, part, step) for part in own])
+        return self.parts.group.begin_tree(found, 1).finish()
 
-            def keep(numbers: Array, asked: list[Array] = asked) -> Array:
-                asked.append(numbers.copy())
-                return numbers
+    def _surveyed(self, rows: Array, part: slice, step: int) -> Array:
+        """A part's numbers of a survey."""
+        asked, n = [np.array([self._fill(rows, part, step)])], part.stop - part.start
 
-            share.total = keep
+        def keep(numbers: Array) -> Array:
+            asked.append(numbers.copy())
+            return numbers
+
+        with self.parts.share.telling(keep):
             self.surveys = self.surveys and self.network.survey(n or 1, self.seed, step, part.start)
-            share.check()
-            found.append(np.concatenate(asked))
-        return self.parts.group.begin_tree(add_pairs(found), 1).finish()
+        return np.concatenate(asked)
 
     def _shared(self, rows: Array, coming: Array, step: int, sums: Sums, signal: int) -> float:
         """Train this process' part, and send each bucket of gradients while the backward pass goes on."""
