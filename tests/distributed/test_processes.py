@@ -49,7 +49,7 @@ def test_processes_find_what_one_does(tmp_path, size):
     assert together["sharded"] == alone["sharded"]
     for case in {"synchronized", "augmented"} & set(cases):
         for part in ("figures", "test"):
-            assert together[case][part] == pytest.approx(alone[case][part], rel=1e-5)
+            assert together[case][part] == pytest.approx(alone[case][part], rel=1e-4)
     if "alone" in cases:  # batches that each process normalizes alone are others
         assert together["alone"]["figures"]["loss"] != pytest.approx(alone["alone"]["figures"]["loss"], rel=1e-3)
     assert "interrupted in epoch 2 after batch" in together["interrupted"]
