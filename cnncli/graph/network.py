@@ -135,6 +135,12 @@ class Network:
         self.clock[:] = seed, step, first
         self._run("train", n)
 
+    def survey(self, n: int, seed: int, step: int, first: int = 0) -> bool:
+        """Run a `train_step` up to the last sum over all parts of a batch (`kernels.shared`); whether there is one."""
+        self.clock[:] = seed, step, first
+        self._prepare("train")
+        return self.runs["train"].program.run_up_to(n, kernels.shared.TOTALED)
+
     def evaluate(self, n: int) -> None:
         """Compute predictions and losses of the first `n` rows."""
         self._run("evaluate", n)
@@ -185,15 +191,20 @@ class Network:
             for step in parameter.weight.constraint.steps(runtime.tensor(self.weights[parameter.name]))
         ]
 
+    def _prepare(self, purpose: Purpose) -> None:
+        """Plan one kind of program, once."""
+        if purpose in self.runs:
+            return
+        self.runs[purpose] = self._plan(purpose)
+        size = max(run.program.size for run in self.runs.values())
+        if size > self.memory.size:
+            self.memory = aligned(size)
+        for kind, run in self.runs.items():
+            run.program.attach(self.memory)
+            self.results[kind] = _results(run)
+
     def _run(self, purpose: Purpose, n: int) -> None:
-        if purpose not in self.runs:
-            self.runs[purpose] = self._plan(purpose)
-            size = max(run.program.size for run in self.runs.values())
-            if size > self.memory.size:
-                self.memory = aligned(size)
-            for kind, run in self.runs.items():
-                run.program.attach(self.memory)
-                self.results[kind] = _results(run)
+        self._prepare(purpose)
         again = self.current is self.results[purpose]
         self.current = self.results[purpose]
         self.runs[purpose].program.run(n, steady=self.steady and again)

@@ -82,13 +82,18 @@ class Program:
         With `steady`, the caller guarantees that neither weights nor memory changed since the last run: values computed
         from weights only are reused. Raises ValueError if `n` is not in 1 … capacity: kernels do not check sizes.
         """
-        if not 1 <= n <= self.capacity:
-            raise ValueError(f"a program runs on 1 … {self.capacity} samples; received {n}")
-        if n not in self.bound:
-            self.bound[n] = self._bind(n)
+        bound = self._bound(n)
         again = steady and self.steady and self.ready == n
-        (self.bound[n].again if again else self.bound[n].whole).run()
+        (bound.again if again else bound.whole).run()
         self.ready = n
+
+    def run_up_to(self, n: int, worker: int) -> bool:
+        """Run up to the last step of the worker at an address; whether there is one."""
+        whole, self.ready = self._bound(n).whole, 0
+        count = whole.up_to(worker)
+        if count:
+            whole.run(count)
+        return count > 0
 
     def alone(self, n: int) -> tuple[list[list[Step]], list[Array]]:
         """Return the steps of each call on the first `n` samples, to run one by one, and arrays they keep using."""
@@ -119,6 +124,13 @@ class Program:
     @staticmethod
     def _shape(value: Value, n: int) -> tuple[int, ...]:
         return (n, *value.shape) if value.batched else value.shape
+
+    def _bound(self, n: int) -> _Bound:
+        if not 1 <= n <= self.capacity:
+            raise ValueError(f"a program runs on 1 … {self.capacity} samples; received {n}")
+        if n not in self.bound:
+            self.bound[n] = self._bind(n)
+        return self.bound[n]
 
     def _bind(self, n: int) -> _Bound:
         """Plan for the first `n` samples. Values that are not local to a pass for this n share a further array."""

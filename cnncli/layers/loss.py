@@ -96,10 +96,11 @@ class Loss(Declaration):
         """Whether the predictions are logits, unless a softmax or sigmoid made them."""
         return bool(getattr(self, "from_logits", False))
 
-    def operation(self, form: OfLogits | None = None) -> LossOp:
+    def operation(self, form: OfLogits | None = None, *, training: bool = False) -> LossOp:
         """The operation on (prediction, target, sample weight), in the form that is of logits if that is given."""
         arguments = tuple((name, value) for name, value in self.settings().items() if name not in NOT_OF_RULES)
-        return LossOp(self.kind, arguments) if form is None else LossOp(form.kind, arguments, form.activation)
+        kind, activation = (self.kind, "") if form is None else form
+        return LossOp(kind, arguments, activation, in_parts=training)
 
     def logits_behind(self, build: Builder, prediction: Value) -> Logits | None:
         """The logits that a softmax or sigmoid made this prediction of, if the loss is computed from them."""
@@ -110,9 +111,10 @@ class Loss(Declaration):
         found = self.logits_behind(build, prediction)
         if self.logits is None or (found is None and not self.of_logits):
             means = self.probabilities(build, prediction)
-            return build.emit(self.operation(), means, target, weight), means
+            return build.emit(self.operation(training=build.training), means, target, weight), means
         logits = found.value if found is not None else prediction
-        loss, probabilities = build.emit_all(self.operation(self.logits), logits, target, weight)
+        operation = self.operation(self.logits, training=build.training)
+        loss, probabilities = build.emit_all(operation, logits, target, weight)
         return loss, probabilities if found is None else prediction
 
     def probabilities(self, build: Builder, prediction: Value) -> Value:

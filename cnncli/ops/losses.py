@@ -26,7 +26,8 @@ class Loss(Op):
     """(prediction, target, weight () or of positions) → the weighted loss of each sample, shape () [, probabilities].
 
     `kind`: name of the rule in `kernels.losses.loss_rules.RULES`; `arguments`: the rule's arguments. `logits_of`: for a
-    loss of logits, the activation that turns them into probabilities, which are then the second output.
+    loss of logits, the activation that turns them into probabilities, which are then the second output. `in_parts`:
+    whether the batch may be trained in parts, over which sums of the whole batch then go.
     """
 
     as_whole: ClassVar[bool] = True
@@ -35,6 +36,7 @@ class Loss(Op):
     kind: str
     arguments: Arguments = ()
     logits_of: str = ""
+    in_parts: bool = False
     is_root: ClassVar[bool] = True
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
@@ -50,10 +52,11 @@ class Loss(Op):
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         prediction, target, weight = call.inputs
         saved = call.outputs[1] if self.logits_of else prediction
-        return tape.emit(LossGrad(self.kind, self.arguments), saved, target, weight), None, None
+        return tape.emit(LossGrad(self.kind, self.arguments, self.in_parts), saved, target, weight), None, None
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        return kernels.loss_functions.loss(self.kind, dict(self.arguments), *inputs, *outputs)
+        arguments = dict(self.arguments)
+        return kernels.loss_functions.loss(self.kind, arguments, *inputs, *outputs, in_parts=self.in_parts)
 
 
 @dataclass(frozen=True)
@@ -64,13 +67,14 @@ class LossGrad(Op):
 
     kind: str
     arguments: Arguments
+    in_parts: bool = False
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         return (inputs[0].like(),)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        prediction, target, weight = inputs
-        return kernels.loss_functions.gradient(self.kind, dict(self.arguments), prediction, target, weight, outputs[0])
+        arguments = dict(self.arguments)
+        return kernels.loss_functions.gradient(self.kind, arguments, *inputs, *outputs, in_parts=self.in_parts)
 
 
 @dataclass(frozen=True)

@@ -22,22 +22,22 @@ from cnncli.training.loop.session import read_data, train
 from tests.training import small
 
 
-def alone_normalized():
-    """The small model with batch normalization of each process' own rows."""
+def changed(name, **changes):
+    """The small model with another layer of this name."""
     made = small.model()
-    own = [
-        Node(node.name, node.layer.replace(synchronized=False), node.inputs)
-        if node.name == "batch_normalization"
-        else node
+    nodes = [
+        Node(node.name, node.layer.replace(**changes), node.inputs) if node.name == name else node
         for node in made.nodes
     ]
-    return replace(made, nodes=tuple(own))
+    return replace(made, nodes=tuple(nodes))
 
 
+OF_BATCH = {"model": ("dense", {"activation": "sigmoid"}), "loss": ["binary_crossentropy", "dice", "squared_hinge"]}
+"""Losses that need sums over the whole batch, of outputs whose sum is not that of the targets."""
 CASES = {
-    "synchronized": {},
-    "alone": {"model": alone_normalized},
-    "sharded": {"shards": 4},
+    "synchronized": OF_BATCH,
+    "alone": {"model": ("batch_normalization", {"synchronized": False})},
+    "sharded": {"shards": 4, **OF_BATCH},
     "augmented": {
         "augment": [{"RandomTranslation": {"height_factor": 0.2, "width_factor": 0.2}}, "RandomErasing", "MixUp"]
     },
@@ -47,10 +47,10 @@ CASES = {
 def plan(folder, case):
     """The plan of a case, with 16 rows in a batch."""
     options = dict(CASES[case])
-    shards, made = options.pop("shards", None), options.pop("model", None)
-    found = small.plan(folder, model=None if made is None else made(), **options)
-    measured = found.compile.replace(metrics=["accuracy", "AUC", "precision", "recall"])
-    return replace(found, compile=measured, fit=found.fit.replace(batch_size=16, shards=shards))
+    shards, loss, change = (options.pop(name, None) for name in ("shards", "loss", "model"))
+    found = small.plan(folder, model=change and changed(change[0], **change[1]), **options)
+    changes = {"metrics": ["accuracy", "AUC", "precision", "recall"], **({"loss": loss} if loss else {})}
+    return replace(found, compile=found.compile.replace(**changes), fit=found.fit.replace(batch_size=16, shards=shards))
 
 
 def run(folder, case, name, *, resume=None, report=lambda event: None):

@@ -136,7 +136,8 @@ def test_what_differs_between_processes_is_named():
 
 def trainer_of(x, y, loss, weights, parts, augment=()):
     """A trainer of a small network on 20 images, with the parts of a group."""
-    layers = [{"Conv2D": {"filters": 3, "kernel_size": 3, "kernel_regularizer": "l2"}}, "ReLU"]
+    penalties = {"kernel_regularizer": "l2", "activity_regularizer": "l2"}
+    layers = [{"Conv2D": {"filters": 3, "kernel_size": 3, **penalties}}, "ReLU"]
     layers += [] if y.ndim == 3 else ["Flatten"]
     layers += [{"Conv2DTranspose": {"filters": 3, "kernel_size": 3}}] if y.ndim == 3 else [{"Dense": {"units": 3}}]
     layers.append("Softmax")
@@ -200,6 +201,7 @@ class SlowLink(Threads):
 CLASSES = np.arange(20) % 3
 MASKS = np.random.default_rng(1).integers(0, 3, (20, 6, 6)).astype(np.uint8)
 VOID = np.where(np.random.default_rng(2).random((20, 6, 6)) < 0.4, 255, MASKS).astype(np.uint8)
+VOID[8:15] = 255  # in parts that have nothing else, too
 WEIGHTS = np.linspace(0, 2, 20, dtype=np.float32)
 
 
@@ -236,6 +238,19 @@ def test_shards_have_the_gradient_of_the_whole_batch_and_the_same_bits_in_any_nu
         for found in in_threads(2, lambda group, rows=rows: trained(rows, loss, y, weights, Parts(group, 4))):
             assert found[0].tobytes() == parts[0].tobytes()
             assert found[1:] == parts[1:]
+
+
+OVERLAP = ["categorical_crossentropy", {"tversky": {"alpha": 0.2, "beta": 0.5}}, "hinge"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "weights"), [(OVERLAP, MASKS, None), (OVERLAP, CLASSES, WEIGHTS)], ids=["masks", "classes"]
+)
+def test_shards_sum_the_losses_of_a_batch_over_all_of_it(loss, y, weights):
+    for rows in (np.arange(20), np.arange(5)):
+        whole, parts = (trained(rows, loss, y, weights, Parts(ALONE, count)) for count in (None, 4))
+        np.testing.assert_allclose(parts[0], whole[0], rtol=1e-4, atol=1e-6)
+        assert parts[1] == pytest.approx(whole[1], rel=1e-6)
 
 
 MIXES = [AUGMENTATIONS.parse("RandomErasing"), AUGMENTATIONS.parse("CutMix"), AUGMENTATIONS.parse("MixUp")]

@@ -3,7 +3,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cnncli.kernels.jit.runtime import SPAN, run
+from cnncli.kernels.batch import shared
+from cnncli.kernels.jit.runtime import SPAN, Program, run
 from cnncli.kernels.losses import loss_functions
 from cnncli.kernels.losses.loss_rules import RULES
 from tests.kernels.agreement import DTYPES, agree, assert_agree, same_bits_on_1_and_2_threads, shapes, tensors
@@ -98,6 +99,41 @@ def test_probabilities_are_those_of_the_logits_also_in_place(name):
     run(loss_steps(name, given, place, again, place))
     assert place.tobytes() == probabilities.tobytes()
     assert again.tobytes() == values.tobytes()
+
+
+@pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule.survey])
+def test_parts_of_a_batch_have_the_losses_and_the_gradient_of_the_whole(name):
+    """With sums of all parts, of which one is idle: its row does not count."""
+    given = problem(name, (7, 2, 3), "float64", np.random.default_rng(6))
+    given.target[:4] = np.round(np.clip(given.target[:4], 0, 1))  # a part with only 0 and 1
+    values, slopes, asked = np.zeros(8), np.zeros((8, 2, 3)), []
+    parts = [(slice(4), slice(4)), (slice(4, 7), slice(4, 7)), (slice(1), slice(7, 8))]
+    share = shared.Share(lambda numbers: numbers)
+    try:
+        shared.share(share)
+        programs = []
+        for rows, place in parts:
+            x, target, weight = tensors(given.x[rows], given.target[rows], given.weight[rows])
+            filled = tensors(values[place], slopes[place])
+            steps = loss_functions.loss(name, given.arguments, x, target, weight, filled[0], in_parts=True)
+            steps += loss_functions.gradient(name, given.arguments, x, target, weight, filled[1], in_parts=True)
+            programs.append(Program(steps))
+
+        def run_all(total):
+            for program, (_, place) in zip(programs, parts, strict=True):
+                share.fraction = len(range(7)[place]) / 7
+                with share.telling(total):
+                    program.run()
+
+        run_all(lambda numbers: asked.append(numbers.copy()) or numbers)
+        whole = sum(asked[::2])  # the gradient asks with the same numbers as the loss
+        run_all(lambda numbers: whole)
+    finally:
+        shared.share(None)
+    slopes[:4] *= 4 / 7
+    slopes[4:7] *= 3 / 7
+    assert_agree(values[:7], expected_loss(name, given))
+    assert_agree(slopes[:7], expected_gradient(name, given, given.x))
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -1,11 +1,12 @@
-"""A batch that several processes share: sums over all of its rows, within a program.
+"""A batch in parts, of several processes or one: sums over all of its rows, within a program.
 
-Each process runs its part of the batch. A step of such a sum calls back into Python, where the process exchanges its
-numbers with the others; without `share`, or with it for a batch of one part, nothing is added to a program.
+A program runs one part of the batch. A step of such a sum calls back into Python, where its numbers are exchanged for
+those of all parts; without `share`, or with it for a batch of one part, nothing is added to a program.
 """
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,16 +20,27 @@ FIELDS = ("sums", "partials", "size", "own", "count", "weighted")
 
 @dataclass
 class Share:
-    """This process' share of the current batch. `total`: returns the sum of an array, float64 (k,), over all processes,
-    the same bits in each. `fraction`: the part of the batch's rows that this process has, 0 for none (it then runs a
-    row that does not count). `ready(k)` is called when the gradients of bucket k are complete. `error`: what went wrong
-    in a step.
+    """The part of the current batch that a program runs. `total`: returns the sum of an array, float64 (k,), over all
+    parts, the same bits in each process. `fraction`: the part of the batch's rows, 0 for none (a row that does not
+    count is then run). `ready(k)` is called when the gradients of bucket k are complete. `joint`: whether each process
+    has one part, and layers may use statistics of the whole batch. `error`: what went wrong in a step.
     """
 
     total: Callable[[Float64], Float64]
-    ready: Callable[[int], None]
+    ready: Callable[[int], None] = lambda bucket: None
     fraction: float = 1.0
+    joint: bool = True
     error: BaseException | None = None
+
+    @contextmanager
+    def telling(self, total: Callable[[Float64], Float64]) -> Iterator[None]:
+        """Context in which `total` gives the sums; at its end the error of a step is raised."""
+        before, self.total = self.total, total
+        try:
+            yield
+        finally:
+            self.total, self.fraction = before, 1.0
+        self.check()
 
     def check(self) -> None:
         """Raise the error of a step, after the program has run."""
@@ -41,12 +53,12 @@ _share: Share | None = None
 
 
 def shared() -> bool:
-    """Whether programs are planned for parts of batches that processes share."""
-    return _share is not None
+    """Whether programs are planned for parts of batches that processes share, one in each."""
+    return _share is not None and _share.joint
 
 
 def share(found: Share | None) -> None:
-    """Plan further programs for parts of batches that processes share, or with None for whole batches."""
+    """Plan further programs for parts of batches, or with None for whole batches."""
     global _share  # noqa: PLW0603  # like the number of threads: one for all programs of a process
     _share = found
 
@@ -58,11 +70,16 @@ def summed(sums: int, partials: int, size: int, reader: Step, *, weighted: bool)
     that were added up, which becomes the count of all. `weighted`: the sums are of gradients of this process' mean,
     which is only a `fraction` of the batch's.
     """
-    if _share is None:
+    if not shared():
         return []
     own, count = reader.parameters["count"][0], reader.parameters.dtype.fields["count"][1]
     place = reader.parameters.ctypes.data + count
     return [Step(_ADDRESS, np.array([sums, partials, size, own, place, weighted], np.int64), Work(1))]
+
+
+def totaled(numbers: int, count: int) -> list[Step]:
+    """Replace numbers of a part by their sums over all parts. numbers: address of float64 (count,)."""
+    return [] if _share is None else [Step(TOTALED, np.array([numbers, count], np.int64), Work(1))]
 
 
 def ready(number: int) -> list[Step]:
@@ -76,6 +93,15 @@ def _tell_ready(parameters: int, start: int, stop: int, thread: int) -> None:
 
 def _exchange(parameters: int, start: int, stop: int, thread: int) -> None:
     _guarded(lambda found: _sum(found, *_numbers(ctypes.c_int64, parameters, len(FIELDS)).tolist()))
+
+
+def _total(parameters: int, start: int, stop: int, thread: int) -> None:
+    address, count = _numbers(ctypes.c_int64, parameters, 2).tolist()
+    _guarded(lambda found: _totaled(found, _numbers(ctypes.c_double, address, count)))
+
+
+def _totaled(found: Share, numbers: Float64) -> None:
+    numbers[:] = found.total(numbers if found.fraction else np.zeros_like(numbers))
 
 
 def _guarded(work: Callable[[Share], None]) -> None:
@@ -102,5 +128,5 @@ def _numbers(kind: Any, address: int, count: int) -> np.ndarray[Any, Any]:
     return np.ctypeslib.as_array((kind * count).from_address(address))
 
 
-_CALLS = [ctypes.CFUNCTYPE(None, *[ctypes.c_ssize_t] * 4)(call) for call in (_exchange, _tell_ready)]
-_ADDRESS, _READY = (ctypes.cast(call, ctypes.c_void_p).value or 0 for call in _CALLS)
+_CALLS = [ctypes.CFUNCTYPE(None, *[ctypes.c_ssize_t] * 4)(call) for call in (_exchange, _tell_ready, _total)]
+_ADDRESS, _READY, TOTALED = (ctypes.cast(call, ctypes.c_void_p).value or 0 for call in _CALLS)

@@ -335,10 +335,17 @@ class Program:
         most = max([part.chunks for part in parts], default=1)
         self.most = max(1, most if threads is None else min(threads, most))
 
-    def run(self) -> None:
-        """Run all parts in order in one compiled call; blocks while another Python thread runs a program."""
+    def run(self, count: int | None = None) -> None:
+        """Run all parts, or the first `count`, in order in one compiled call; blocks while another Python thread runs a
+        program.
+        """
         with _turn:
-            drive(self.table, self.passes, self.moves, self.counters_at, self.most)
+            drive(self.table, self.passes[:count], self.moves, self.counters_at, self.most)
+
+    def up_to(self, worker: int) -> int:
+        """Return the number of parts up to the last step of the worker at an address; 0 if there is none."""
+        steps = np.flatnonzero(self.table[:, 0] == worker)
+        return int(np.searchsorted(self.passes[:, 0], steps[-1], side="right")) if steps.size else 0
 
     def _parameters(self, step: Step) -> np.ndarray[Any, Any]:
         """Return thread-local copies of a step's block: int64 (threads, words), rows padded to whole cache lines."""

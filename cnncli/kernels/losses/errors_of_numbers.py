@@ -1,6 +1,6 @@
 """Elementwise losses: how far a prediction is from its target, and on which side of it."""
 
-from cnncli.kernels.losses.loss_rows import Row
+from cnncli.kernels.losses.loss_rows import Row, Survey
 from cnncli.kernels.losses.rule import EPSILON, Rule, at_least, of_elements, of_pair
 from cnncli.kernels.vector.lanes import Vector
 from cnncli.kernels.vector.vectormath import decay, log, log1p, tanh
@@ -87,10 +87,9 @@ def _poisson_slope(x: Vector, t: Vector) -> Vector:
     return 1.0 - t / (x + EPSILON)
 
 
-def _not_binary(row: Row) -> Vector:
-    """0 if every target is 0 or 1."""
-    (total,) = row.sums(1, lambda x, t: ((t - t.full(1.0).where(t.same(1.0), 0.0)).magnitude().double(),))
-    return total
+def _not_binary(x: Vector, t: Vector) -> tuple[Vector]:
+    """0 if the target is 0 or 1."""
+    return ((t - t.full(1.0).where(t.same(1.0), 0.0)).magnitude().double(),)
 
 
 def _margin(x: Vector, t: Vector, not_binary: Vector) -> tuple[Vector, Vector]:
@@ -127,6 +126,6 @@ ERRORS: dict[str, Rule] = {
     "huber": of_pair(_huber, _huber_slope, numbers=("delta",)),
     "log_cosh": of_pair(_log_cosh, _log_cosh_slope),
     "poisson": of_pair(_poisson, _poisson_slope),
-    "hinge": of_pair(_hinge, _hinge_slope, survey=_not_binary),
-    "squared_hinge": of_pair(_squared_hinge, _squared_hinge_slope, survey=_not_binary),
+    "hinge": of_pair(_hinge, _hinge_slope, survey=Survey(1, _not_binary)),
+    "squared_hinge": of_pair(_squared_hinge, _squared_hinge_slope, survey=Survey(1, _not_binary)),
 }

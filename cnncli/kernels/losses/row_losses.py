@@ -1,6 +1,6 @@
 """Losses of a row as a whole: of directions, distributions, the greatest of other classes, and overlaps."""
 
-from cnncli.kernels.losses.loss_rows import Row
+from cnncli.kernels.losses.loss_rows import Row, Survey
 from cnncli.kernels.losses.rule import EPSILON, Rule, at_least, clip, power, within_clip
 from cnncli.kernels.vector.lanes import Vector, smaller
 from cnncli.kernels.vector.sweeps import of_number
@@ -98,21 +98,19 @@ def _generalized_gradient(row: Row, scale: Vector) -> None:
     row.slope(scale, lambda p, t, found: t.double() * power(found, q - 1.0) * -1.0, found)
 
 
-def _overlap(row: Row) -> tuple[Vector, Vector, Vector]:
-    """Σ t x, Σ x and Σ t."""
-    both, x, t = row.sums(3, lambda x, t: (x.double() * t.double(), x.double(), t.double()))
-    return both, x, t
+OVERLAP = Survey(3, lambda x, t: (x.double() * t.double(), x.double(), t.double()))
+"""Σ t x, Σ x and Σ t."""
 
 
 def _dice_loss(row: Row) -> Vector:
     """1 − 2 Σ t x / (Σ t + Σ x + 1e-7)."""
-    both, x, t = _overlap(row)
+    both, x, t = row.known(OVERLAP)
     return 1.0 - both * 2.0 / (x + t + EPSILON)
 
 
 def _dice_gradient(row: Row, scale: Vector) -> None:
     """With respect to x: 2 (Σ t x / S − t) / S with the sum S."""
-    both, x, t = _overlap(row)
+    both, x, t = row.known(OVERLAP)
     total = x + t + EPSILON
     row.slope(scale, lambda x, t, share, total: (share - t.double()) * 2.0 / total, both / total, total)
 
@@ -124,7 +122,7 @@ def _tversky_loss(row: Row) -> Vector:
 
 
 def _tversky_sums(row: Row) -> tuple[Vector, Vector]:
-    (both, x, t), (alpha, beta) = _overlap(row), row.scalars
+    (both, x, t), (alpha, beta) = row.known(OVERLAP), row.scalars
     return both, both + alpha * (t - both) + beta * (x - both) + EPSILON
 
 
@@ -144,6 +142,6 @@ ROW_LOSSES: dict[str, Rule] = {
     "kl_divergence": Rule(_divergence_loss, _divergence_gradient),
     "categorical_hinge": Rule(_class_hinge_loss, _class_hinge_gradient),
     "generalized_cross_entropy": Rule(_generalized_loss, _generalized_gradient, numbers=("q",)),
-    "dice": Rule(_dice_loss, _dice_gradient, None),
-    "tversky": Rule(_tversky_loss, _tversky_gradient, None, numbers=("alpha", "beta")),
+    "dice": Rule(_dice_loss, _dice_gradient, None, survey=OVERLAP),
+    "tversky": Rule(_tversky_loss, _tversky_gradient, None, numbers=("alpha", "beta"), survey=OVERLAP),
 }

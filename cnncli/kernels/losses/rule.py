@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from cnncli.kernels.losses.loss_rows import Row
+from cnncli.kernels.losses.loss_rows import Row, Survey
 from cnncli.kernels.vector.lanes import Vector
 from cnncli.kernels.vector.vectormath import exp, log
 
@@ -25,7 +25,8 @@ class Rule(NamedTuple):
     `extent`: what a row is, of which `axis` decides where it is None. The loss of a sample is the mean over its
     positions, that of the batch the same for all its samples. `mean`: whether it is also the mean over a row's
     elements, of which `loss` is then the sum. `numbers`: the names of at most 3 arguments besides `label_smoothing`,
-    read at run time. `survey`: a number of the whole batch as a row, float64, that each row then has as `surveyed`.
+    read at run time. `survey`: sums over a row; each row then has those of the whole batch as `surveyed`, where `axis`
+    decides what a row is only if that is the batch.
     """
 
     loss: Callable[[Row], Vector]
@@ -33,14 +34,14 @@ class Rule(NamedTuple):
     extent: Extent | None = "position"
     numbers: tuple[str, ...] = ()
     mean: bool = False
-    survey: Callable[[Row], Vector] | None = None
+    survey: Survey | None = None
 
 
 def of_elements(
     term: Elementwise,
     slope: Elementwise,
     numbers: tuple[str, ...] = (),
-    survey: Callable[[Row], Vector] | None = None,
+    survey: Survey | None = None,
 ) -> Rule:
     """Return the rule of an elementwise loss.
 
@@ -58,7 +59,7 @@ def of_pair(
     value: Callable[..., Vector],
     derivative: Callable[..., Vector],
     numbers: tuple[str, ...] = (),
-    survey: Callable[[Row], Vector] | None = None,
+    survey: Survey | None = None,
 ) -> Rule:
     """Return the rule of an elementwise loss: (prediction, target, *numbers[, surveyed]) → value, all in float64."""
 

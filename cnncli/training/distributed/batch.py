@@ -5,7 +5,7 @@ of parts. So 8 parts give the same bits whether 1, 2, 4 or 8 processes train the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import fsum
 from time import perf_counter
 from typing import Any
@@ -29,8 +29,8 @@ class Parts:
     """The parts that batches are trained in. `count`: of all processes; None for one in each process.
 
     With one part in each process, batch normalization may use the statistics of the whole batch; of further parts, each
-    is normalized alone. Programs planned from now on are for these parts. Raises UsageError if the processes can't have
-    equally many parts, in a tree of one shape.
+    is normalized alone. A loss of the whole batch is that of all parts. Programs planned from now on are for these
+    parts. Raises UsageError if the processes can't have equally many parts, in a tree of one shape.
     """
 
     def __init__(self, group: Group, count: int | None = None) -> None:
@@ -39,9 +39,8 @@ class Parts:
         if count is not None and (self.count % group.size or (group.size > 1 and not _is_power_of_2(self.own))):
             ways = ", ".join(str(n) for n in range(1, count + 1) if count % n == 0 and _is_power_of_2(count // n))
             raise UsageError(f"fit.shards: {count} can be trained by {ways} processes; there are {group.size}")
-        shares_batches = group.size > 1 and self.own == 1 and count is None
-        self.share = shared.Share(group.total, lambda bucket: None) if shares_batches else None
-        shared.share(self.share)
+        self.share = shared.Share(group.total if count is None else _of_part, joint=count is None)
+        shared.share(None if self.whole else self.share)
         self.signal = 0
         """The number of a signal that one of the processes has received, known to all since the last batch."""
         self.began, self.seconds = perf_counter(), 0.0
@@ -84,26 +83,33 @@ class Parts:
         return found
 
 
+def _of_part(numbers: Array) -> Array:
+    """The sums of a batch that has no other parts."""
+    return numbers
+
+
 def _is_power_of_2(number: int) -> bool:
     return number & (number - 1) == 0
 
 
 @dataclass(frozen=True)
 class _Trained:
-    """A part that was trained. `weight`: in the mean loss of the batch; `loss`: the sum of its rows, `data_loss` its
-    mean without penalties; `numbers`: its gradients and statistics, real (k,), where they have not been sent.
-    """
+    """A part that was trained: the sum of the losses of its rows, and their mean without penalties."""
 
     rows: int
-    weight: float
     loss: float
     data_loss: float
-    numbers: Array | None = None
 
-    def of_batch(self, fraction: float) -> Array:
-        """The numbers times the part's fraction of the batch; those of an idle part need not be finite."""
-        assert self.numbers is not None  # see `BatchTrainer.train`
-        return self.numbers * self.numbers.dtype.type(fraction) if fraction else np.zeros_like(self.numbers)
+
+class _Told:
+    """Numbers of a whole batch, told one after another to a program that asks with those of a part."""
+
+    def __init__(self, numbers: Array) -> None:
+        self.numbers, self.at = numbers, 0
+
+    def __call__(self, own: Array) -> Array:
+        start, self.at = self.at, self.at + len(own)
+        return self.numbers[start : self.at]
 
 
 class BatchTrainer:
@@ -116,6 +122,8 @@ class BatchTrainer:
         self.network, self.feed, self.seed, self.parts = network, feed, seed, parts
         self.statistics = [network.tensor(name) for name in network.updated]
         self.size, self.buckets = network.gradients.data.size, network.buckets
+        self.surveys = True
+        """Whether the loss may take sums over the whole batch."""
         self.mixed: list[Array] = []
         """What the feed has filled in for the whole batch, where the images of all parts are mixed."""
         self.trained, self.step = np.zeros(0, np.int64), 0
@@ -139,27 +147,65 @@ class BatchTrainer:
         if self.feed.mixes:  # with images that may be in other parts: all parts have whole batches
             self.feed.fill(rows, step)
             self.mixed = [array[: len(rows)].copy() for array in self.feed.filled]
-        if self.parts.share is not None:
-            return self._shared(rows, coming, step, sums, signal)
+        train = self._shared if self.parts.share.joint else self._in_turn
+        return train(rows, coming, step, sums, signal)
+
+    def _in_turn(self, rows: Array, coming: Array, step: int, sums: Sums, signal: int) -> float:
+        """Train the parts of this process one after the other."""
+        share, own = self.parts.share, self.parts.of(len(rows))
         begun = [tensor.copy() for tensor in self.statistics]
-        made = []
-        for part in self.parts.of(len(rows)):
+        everyone = self._survey(rows, own, step)
+        made, numbers = [], []
+        for part in own:
             for tensor, start in zip(self.statistics, begun, strict=True):
                 tensor[...] = start
-            weight = self._fill(rows, part, step)
-            trained = self._step(part, weight, step, sums)
-            numbers = np.concatenate([self.network.gradients.data, *self._statistics()])
-            made.append(replace(trained, numbers=numbers))
+            valid = self._fill(rows, part, step)
+            self._weigh(part, len(rows), valid, everyone[0])
+            with share.telling(_Told(everyone[1:])):
+                made.append(self._step(part, step, sums))
+            numbers.append(self._weighted(made[-1].rows / len(rows)))
         self._expect(coming)
-        return self._joined(len(rows), made, sums, signal)
+        data = add_pairs(numbers)
+        self.parts.group.begin_tree(data, 0).finish()
+        self.network.gradients.data[:] = data[: self.size]
+        self._take(data[self.size :])
+        return self._told(made, len(rows), sums, signal)
+
+    def _weighted(self, fraction: float) -> Array:
+        """The gradients and statistics of a part times its fraction of the batch; those of an idle part need not be
+        finite.
+        """
+        numbers = np.concatenate([self.network.gradients.data, *self._statistics()])
+        return numbers * numbers.dtype.type(fraction) if fraction else np.zeros_like(numbers)
+
+    def _survey(self, rows: Array, own: Sequence[slice], step: int) -> Array:
+        """What is asked of a batch before its parts are trained: the number of valid targets, and the sums that its
+        loss takes, for which the parts are run up to there.
+        """
+        if self.network.loss.void is None and not self.surveys:
+            return np.zeros(1)
+        found = add_pairs([self._surveyed(rows, part, step) for part in own])
+        return self.parts.group.begin_tree(found, 1).finish()
+
+    def _surveyed(self, rows: Array, part: slice, step: int) -> Array:
+        """A part's numbers of a survey."""
+        asked, n = [np.array([self._fill(rows, part, step)])], part.stop - part.start
+
+        def keep(numbers: Array) -> Array:
+            asked.append(numbers.copy())
+            return numbers
+
+        with self.parts.share.telling(keep):
+            self.surveys = self.surveys and self.network.survey(n or 1, self.seed, step, part.start)
+        return np.concatenate(asked)
 
     def _shared(self, rows: Array, coming: Array, step: int, sums: Sums, signal: int) -> float:
         """Train this process' part, and send each bucket of gradients while the backward pass goes on."""
         share, gradients, sent = self.parts.share, self.network.gradients.data, dict[int, TreeSum]()
-        assert share is not None  # see `train`
         part = self.parts.of(len(rows))[0]
-        weight = self._fill(rows, part, step)
-        share.fraction = self._fractions(len(rows), [weight])[0]
+        valid = self._fill(rows, part, step)
+        if self.network.loss.void is not None:
+            self._weigh(part, len(rows), valid, self.parts.group.total(np.array([valid]))[0])
 
         def send(number: int) -> None:
             sent[number] = self._begin(gradients[self.buckets[number]], share.fraction, number)
@@ -167,7 +213,7 @@ class BatchTrainer:
                 each.advance()
 
         share.ready = send
-        trained = self._step(part, weight, step, sums)
+        trained = self._step(part, step, sums)
         share.check()
         self._expect(coming)
         for number, bucket in enumerate(self.buckets):
@@ -178,7 +224,7 @@ class BatchTrainer:
         for number, bucket in enumerate(self.buckets):
             gradients[bucket] = sent[number].finish()
         self._take(rest.finish())
-        return self._told([trained], [share.fraction], len(rows), sums, signal)
+        return self._told([trained], len(rows), sums, signal)
 
     def _begin(self, data: Array, fraction: float, number: int) -> TreeSum:
         """Begin to add up weighted numbers of all processes; those of an idle one need not be finite."""
@@ -192,21 +238,17 @@ class BatchTrainer:
         return self.parts.group.begin_tree(own, number)
 
     def _fill(self, rows: Array, part: slice, step: int) -> float:
-        """Fill in the rows of a part, or some of the batch for an empty one; return how much it weighs in the batch's
-        mean loss: as many as its rows, or those of them that are valid.
+        """Fill in the rows of a part, or one of the batch for an empty part; return how many targets are valid, if the
+        loss has void ones.
         """
         loss, n = self.network.loss, part.stop - part.start
+        self.parts.share.fraction = n / len(rows)
         if self.feed.mixes:
             for array, whole in zip(self.feed.filled, self.mixed, strict=True):
                 array[: n or 1] = whole[part] if n else whole[:1]
         else:
             self.feed.fill(rows[part] if n else rows[:1], step, part.start)
-        if loss.void is None:
-            return float(n)
-        valid = valid_rows(loss, only(self.network.targets)[:n])
-        if self.feed.mixes and valid.any():  # weights are raised by the share of valid targets: here those of the part
-            self.network.sample_weight[:n] *= valid_rows(loss, self.mixed[1]).mean() / valid.mean()
-        return float(valid.sum())
+        return 0.0 if loss.void is None else float(valid_rows(loss, only(self.network.targets)[:n]).sum())
 
     def _expect(self, coming: Array) -> None:
         """Let the feed read ahead what this process has of the next batch."""
@@ -234,31 +276,20 @@ class BatchTrainer:
         self.network.clock[1:] = self.step, part.start
         return first_of_step(self.network, part.stop - part.start, memory)
 
-    def _fractions(self, rows: int, weights: Sequence[float]) -> list[float]:
-        """How much of the batch's mean loss is that of each part of this process."""
-        everyone = float(rows)
-        if self.network.loss.void is not None:
-            everyone = self.parts.group.total(np.array([fsum(weights)]))[0]
-        return [weight / everyone if everyone else 0.0 for weight in weights]
+    def _weigh(self, part: slice, rows: int, valid: float, everyone: float) -> None:
+        """Make the weights of a part's samples, raised by the share of its targets that are valid, those of the batch
+        of `rows`, of which `everyone` are. The mean of its losses then counts as much as its rows. Mixed images have
+        those of the batch.
+        """
+        if everyone and valid and not self.feed.mixes:
+            n = part.stop - part.start
+            self.network.sample_weight[:n] *= rows * valid / (n * everyone)
 
-    def _step(self, part: slice, weight: float, step: int, sums: Sums) -> "_Trained":
+    def _step(self, part: slice, step: int, sums: Sums) -> "_Trained":
         """Train the rows that were filled in; the counts of metrics are added to `sums`."""
         network, n = self.network, part.stop - part.start
         network.train_step(n or 1, self.seed, step, part.start)
-        if not weight:
-            return _Trained(n, 0.0, 0.0, 0.0)
-        loss = sums.count(network, n)
-        return _Trained(n, weight, loss, sums.data_loss)
-
-    def _joined(self, rows: int, made: list["_Trained"], sums: Sums, signal: int) -> float:
-        """Join the parts of all processes: gradients, statistics, loss and signals."""
-        fractions = self._fractions(rows, [trained.weight for trained in made])
-        numbers = [trained.of_batch(fraction) for trained, fraction in zip(made, fractions, strict=True)]
-        data = add_pairs(numbers)
-        self.parts.group.begin_tree(data, 0).finish()
-        self.network.gradients.data[:] = data[: self.size]
-        self._take(data[self.size :])
-        return self._told(made, fractions, rows, sums, signal)
+        return _Trained(n, sums.count(network, n), sums.data_loss) if n else _Trained(0, 0.0, 0.0)
 
     def _statistics(self) -> list[Array]:
         """Those that a step changes, each in one row."""
@@ -271,17 +302,11 @@ class BatchTrainer:
             tensor[...] = numbers[at : at + tensor.size].reshape(tensor.shape)
             at += tensor.size
 
-    def _told(
-        self, made: Sequence["_Trained"], fractions: Sequence[float], rows: int, sums: Sums, signal: int
-    ) -> float:
+    def _told(self, made: Sequence["_Trained"], rows: int, sums: Sums, signal: int) -> float:
         """Tell the losses of this process' parts and a signal that it has received; return the loss of the batch."""
-        parts, void = self.parts, self.network.loss.void
-        pairs = list(zip(made, fractions, strict=True))
-        losses = [
-            part.loss if void is None or not part.weight else part.loss * fraction * rows / part.rows
-            for part, fraction in pairs
-        ]
-        data_loss = sum(part.data_loss * fraction for part, fraction in pairs)
+        parts = self.parts
+        losses = [part.loss for part in made]
+        data_loss = sum(part.data_loss * part.rows / rows for part in made)
         told = parts.group.gather_numbers(np.array([*losses, data_loss, signal, perf_counter() - parts.began]))
         parts.signal, parts.seconds = int(told[:, -2].max()), told[0, -1]
         loss, sums.data_loss = fsum(told[:, :-3].ravel()), fsum(told[:, -3])

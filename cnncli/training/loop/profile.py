@@ -170,6 +170,7 @@ class _Watched(Trainer):
         self._watch_feed(self.batches.feed, sizes_of_parts(self.parts, self.epochs.portions(self.epochs.first)))
         if self.validation_feed is not None:
             self._watch_feed(self.validation_feed, sizes(validated(self.job)))
+        self.recorder.watch(network, "survey", STEP)
         self.recorder.watch(network, "train_step", STEP)
         self.recorder.watch(self.update, "run", UPDATE)
 
