@@ -5,6 +5,7 @@ Imports neither NumPy nor Numba nor mpi4py unless there are several processes.
 
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, nullcontext
 from functools import cache
@@ -23,6 +24,9 @@ RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMIX_RANK",
 """Variables with the number of processes and the number of this one, as MPICH, Open MPI, MVAPICH and srun set them."""
 GRACE = 2.0
 """Seconds that a process which failed waits for the others to fail, too, before it ends them."""
+
+PASSED_ON = 0.3
+"""Seconds in which a launcher passes on what a process has said: it may drop the rest when it ends all."""
 
 
 def launched(environment: Mapping[str, str] = os.environ) -> int:
@@ -119,6 +123,7 @@ def together() -> Iterator[None]:
                 os.write(own, os.fsencode(f"error: process {found.rank}: {error or type(error).__name__}\n"))
                 if watch is not None:
                     watch.tell("done", True)
+                time.sleep(PASSED_ON)
                 found.abort(code)
             raise
         finally:
