@@ -227,6 +227,11 @@ fit: {{{fit}}}
         ("fit.epochs: {int: [1, 3, 3]}", ["fit.epochs has a single value, 1: nothing is searched"]),
         ("fit.epochs: {choice: [3]}", ["fit.epochs has a single value, 3: nothing is searched"]),
         ("fit.epochs: {int: [1, 3, 2]}", []),
+        (
+            "compile.optimizer.learning_rate: {uniform: [0.1, 1]}, compile.optimizer: {choice: [SGD, Adam]}",
+            ["compile.optimizer comes later and replaces compile.optimizer.learning_rate: put it first"],
+        ),
+        ("compile.optimizer: {choice: [SGD, Adam]}, compile.optimizer.learning_rate: {uniform: [0.1, 1]}", []),
         ("sampler: cmaes, fit.epochs: {int: [1, 3]}", ["sampler cmaes draws at random unless there are two ranges"]),
         ("sampler: cmaes, fit.epochs: {int: [1, 3]}, fit.batch_size: {int: [1, 3]}", []),
     ],

@@ -84,6 +84,12 @@ def _check_settings(
             )
         if (only := _only_value(parameter)) is not None:
             problems.warn(place, f"{parameter.path} has a single value, {only}: nothing is searched")
+    for number, later in enumerate(parameters):
+        for parameter in flat(parameters[:number]):
+            if parameter.path.startswith(f"{later.path}."):
+                problems.warn(
+                    places[parameter.name], f"{later.path} comes later and replaces {parameter.path}: put it first"
+                )
 
 
 def _check_cmaes(
