@@ -73,16 +73,16 @@ NETWORKS = (
     "tests/graph/test_precision.py",
     "tests/graph/test_seed_network.py",
     "tests/graph/test_separable.py",
-    "tests/ops",
 )
 """Kernels together, compared with Keras' layers, losses and networks, and those that store bfloat16.
 
-What becomes of a declaration or a graph (tests/layers, tests/graph) is the same on every width.
+What becomes of a declaration, an operation or a graph (other files of tests/layers, ops and graph) is the same on every
+width.
 """
 SUITES = {
     "AVX2 kernels": ("AVX2", *kernels(OF_BITS | SCALAR | ELSEWHERE | {"calls"})),
     "SSE2 kernels": ("SSE2", *kernels(SCALAR | ELSEWHERE)),
-    "SSE2 networks": ("SSE2", *NETWORKS, "-k", "not keras_layers or float32"),
+    "SSE2 networks": ("SSE2", *NETWORKS, "-k", "not unfused and (not keras_layers or float32)"),
 }
 """Parts of a narrower width's tests, each a process.
 
