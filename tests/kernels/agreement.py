@@ -11,7 +11,7 @@ __all__ = ["DTYPES", "agree", "assert_agree", "draw", "same_bits_on_1_and_2_thre
 ROUNDING = {"float32": 2e-5, "float64": 1e-12}
 
 
-def shapes(seed, ranks, count=SHAPES, long_axis=None):
+def shapes(seed, ranks, count=SHAPES // 3, long_axis=None):
     """`count` shapes of the given ranks with a generator each; every 50th has a long axis, for more than one chunk."""
     generator = np.random.default_rng(seed)
     for number in range(count):

@@ -40,7 +40,10 @@ from tests.kernels.support import DTYPES, execute, normal
 
 
 def results(dtype):
-    """Results by name; lengths leave part of a vector over."""
+    """Results by name; lengths leave part of a vector over.
+
+    No training computes in float64: of what is slow to compile, float32 alone is.
+    """
     generator, found = np.random.default_rng(1), {}
 
     def given(*shape):
@@ -58,11 +61,24 @@ def results(dtype):
         keep(kind, out, lambda _, kind=kind, out=out: activations.forward(kind, tensor(x), tensor(out)))
         places = tensor(x if of_input(kind) else out), tensor(grad), tensor(back)
         keep(f"{kind} backward", back, lambda _, kind=kind, places=places: activations.backward(kind, *places))
+        if of_input(kind):
+            both = np.stack([x, x])
+            places = tensor(both[0]), tensor(both[1])
+            keep(f"{kind} slopes", both, lambda _, kind=kind, places=places: activations.with_slopes(kind, *places))
     for name, module in (("log_softmax", log_softmax), ("sparsemax", sparsemax), ("softmax", softmax)):
         y, out = np.empty_like(x), np.empty_like(x)
         keep(name, y, lambda _, module=module, y=y: module.forward(tensor(x), tensor(y)))
         places = tensor(y), tensor(grad), tensor(out)
         keep(f"{name} backward", out, lambda _, module=module, places=places: module.backward(*places))
+    _others(keep, given, dtype)
+    if dtype == "float32":
+        _losses(keep, given, x, y)
+        _updates(keep, given)
+    return found | _products(dtype)
+
+
+def _losses(keep, given, x, y):
+    """All losses of logits, or of probabilities `y`."""
     target, weight = np.abs(given(700, 37)), np.abs(given(700))
     for name in RULES:
         value, probabilities, out = np.empty_like(weight), np.empty_like(x), np.empty_like(x)
@@ -72,9 +88,6 @@ def results(dtype):
         keep(name, value, lambda _, given=(name, numbers, *inputs, *outputs): loss_functions.loss(*given))
         inputs = tensor(probabilities if outputs else predicted), tensor(target), tensor(weight), tensor(out)
         keep(f"{name} gradient", out, lambda _, given=(name, numbers, *inputs): loss_functions.gradient(*given))
-    _others(keep, given, dtype)
-    _updates(keep, given)
-    return found | _products(dtype)
 
 
 def _products(dtype):
@@ -82,10 +95,9 @@ def _products(dtype):
     cases = [test_conv2d.random_case(seed, dtype) for seed in range(40)]
     cases += [test_conv2d.large_case(11)] if dtype == "float32" else []
     found = {f"conv2d {number}": [run(case) for case in cases] for number, run in enumerate(test_conv2d.OPERATIONS)}
-    cases = [test_depthwise.random_case(seed, dtype) for seed in range(40)]
-    found |= {
-        f"depthwise {number}": [run(case) for case in cases] for number, run in enumerate(test_depthwise.OPERATIONS)
-    }
+    if dtype == "float32":
+        cases, runs = [test_depthwise.random_case(seed, dtype) for seed in range(40)], test_depthwise.OPERATIONS
+        found |= {f"depthwise {number}": [run(case) for case in cases] for number, run in enumerate(runs)}
     cases = [test_winograd.random_case(seed, dtype) for seed in range(60)]
     cases = [case for case in cases if min(case.grad.shape[1:3]) > 1]  # something to pool
     cases += [test_winograd.large_case(11)] if dtype == "float32" else []

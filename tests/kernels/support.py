@@ -1,5 +1,6 @@
 """What the kernel tests share: running steps on arrays with the scratch they ask for, and the comparison."""
 
+import os
 from collections.abc import Callable, Sequence
 from math import prod
 
@@ -9,8 +10,8 @@ import numpy as np
 from cnncli.kernels.jit.runtime import Scratch, Step, run
 
 DTYPES = ("float32", "float64")
-SHAPES = 300
-"""Random shapes that each kernel is compared on."""
+SHAPES = 100 if "NUMBA_CPU_NAME" in os.environ else 300
+"""Random shapes that each kernel is compared on; fewer where a narrower width is tested as well."""
 MARGIN = 64
 """Elements of NaN before and after each array: what is read there spoils the result, what is written there is seen."""
 

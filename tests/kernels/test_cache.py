@@ -43,13 +43,14 @@ def output(running):
     return text.strip()
 
 
-def test_first_runs_at_one_time_and_a_run_on_files_cut_short_give_the_right_numbers(tmp_path):
-    assert [output(running) for running in [process(tmp_path), process(tmp_path)]] == ["True [1.0, 0.0]"] * 2
+def test_first_runs_at_one_time_and_a_run_on_files_cut_short_give_the_right_numbers(tmp_path, small):
+    both = [process(tmp_path, small), process(tmp_path, small)]
+    assert [output(running) for running in both] == ["True [1.0, 0.0]"] * 2
     files = list(tmp_path.rglob("*.nb?"))
     assert {file.suffix for file in files} == {".nbi", ".nbc"}
     for file in files:
         os.truncate(file, 100)
-    assert output(process(tmp_path)) == "True [1.0, 0.0]"
+    assert output(process(tmp_path, small)) == "True [1.0, 0.0]"
     assert all(file.stat().st_size > 100 for file in tmp_path.rglob("*.nb?"))
 
 

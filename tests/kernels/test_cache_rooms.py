@@ -144,10 +144,8 @@ def test_an_edited_augmentation_leaves_the_kept_convolution_in_use(tmp_path):
 
     kept = {"driver.run": True, "brightness.invert": True, "conv2d.correlate": True}
     assert found() == dict.fromkeys(kept, False)
-    assert found() == kept
     edit("augment/affine.py")
     assert found() == {**kept, "brightness.invert": False}
-    assert found() == kept
     edit("gemm/rearrange.py")
     assert found() == {**kept, "conv2d.correlate": False}
     edit("jit/intrinsics.py")
