@@ -84,7 +84,7 @@ def test_only_the_first_process_judges_and_reports(tmp_path):
 @MPIS
 def test_a_command_that_is_not_shared_out_is_run_by_the_first_process(mpi):
     code, printed, errors, _ = launch(2, "-m", "cnncli", "check", str(SMOKE), mpi=mpi)
-    assert (code, len(printed.splitlines()), errors) == (0, 1, "")
+    assert (code, printed.count(" parameters "), errors) == (0, 1, "")  # Open MPI has a terminal, where lines end early
 
 
 @pytest.mark.parametrize(
