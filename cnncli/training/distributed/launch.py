@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from cnncli.errors import CnncliError, UsageError
 from cnncli.extras import require
-from cnncli.training.distributed.watch import Watch, be_watched
 from cnncli.training.resources.threads import affinity, available
 
 if TYPE_CHECKING:
@@ -104,6 +103,8 @@ def together() -> Iterator[None]:
     if launched() == 1:
         yield
         return
+    from cnncli.training.distributed.watch import Watch, be_watched  # sockets, which no other command needs
+
     own = console()
     with nullcontext() if rank_told() else Watch() as watch:
         found = group()
