@@ -11,19 +11,17 @@ from typing import NamedTuple
 from cnncli.kernels.batch.reduce import PARTIALS, in_lanes, partial_sums
 from cnncli.kernels.conv import conv2d_weight_bfloat16
 from cnncli.kernels.conv.conv2d import COPY, IMAGE, Grid, correlate, image_fields
+from cnncli.kernels.conv.conv2d_weight_bfloat16 import LONG, NEAR
 from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.gemm.dense import Source, pack
 from cnncli.kernels.gemm.epilogue import PLAIN, Epilogue
 from cnncli.kernels.jit.dtypes import bytes_of
-from cnncli.kernels.jit.intrinsics import call, clear
+from cnncli.kernels.jit.intrinsics import call, clear, stream
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, elements, fields, view, worker
 from cnncli.kernels.vector.sweeps import LANES
 
-LONG = 512
-"""Pixels from which on a weight gradient gains nothing from stacking images, because the caches are full."""
-
-WEIGHT = block(f"product grad out lane tiles panel stack packed packed_step {IMAGE} {COPY}")
+WEIGHT = block(f"product grad out lane tiles panel stack band packed packed_step {IMAGE} {COPY}")
 FILL = block("out size bias channels")
 
 
@@ -103,9 +101,13 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
     parts = in_lanes(batch, out.size)
     tiles = max(1, min(out.size // filters // 24, 2 * PARTIALS // parts.number))
     target, after = partial_sums(out, parts, scratch)
+    stack = max(1, LONG // (rows * columns)) if stacked else 1
+    line = (geometry.strides[0] * x.shape[2] * x.shape[3] + columns * filters) * bytes_of(x.dtype)
+    # Each band loads and stores the sum: a large one makes larger bands pay.
+    band = min(stack * rows, max(1, max(NEAR, out.size * bytes_of(out.dtype)) // line))
     packed, step = 0, 0
     if width % lanes:
-        packed, step = scratch.per_thread(rows * columns * -(-width // panel) * panel * bytes_of(x.dtype))
+        packed, step = scratch.per_thread(band * columns * -(-width // panel) * panel * bytes_of(x.dtype))
     weight = weight_worker.step(
         x.dtype,
         parts.work(tiles),
@@ -115,10 +117,11 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
         lane=parts.images,
         tiles=tiles,
         panel=panel,
-        stack=max(1, LONG // (rows * columns)) if stacked else 1,
+        stack=stack,
+        band=band,
         packed=packed,
         packed_step=step,
-        **image_fields(x, out.shape[:2], (rows, columns, filters), rows, geometry, scratch),
+        **image_fields(x, out.shape[:2], (rows, columns, filters), band, geometry, scratch),
     )
     return [weight, *after]
 
@@ -135,7 +138,7 @@ def _phases(taps: int, stride: int, padding: int, dilation: int, size: int) -> I
 
 @worker(WEIGHT)
 def weight_worker(real):
-    """Accumulate some images of a lane into one tile of (kh, kw, in) rows; each image adds one run over its pixels."""
+    """Accumulate some images of a lane into one tile of (kh, kw, in) rows; each band adds one run over its pixels."""
     item = real.bitwidth // 8
 
     def weight(parameters, start, stop, thread):
@@ -147,65 +150,76 @@ def weight_worker(real):
         units = p.kh * p.kw * inner
         first, last = tile * units // p.tiles, (tile + 1) * units // p.tiles
         copied_columns = (p.columns - 1) * p.sx + (p.kw - 1) * p.dx + 1
-        copied_rows = (p.rows - 1) * p.sy + (p.kh - 1) * p.dy + 1
         pixel = (inner if p.copied else p.channels) * item
         line = (copied_columns if p.copied else p.width) * pixel
         # Rows of the sum that are contiguous in the image: those of a kernel row, or those of a tap.
         run = p.kw * inner if p.dx == 1 or p.kw == 1 else inner
+        row = p.filters * item
         for image in range(start, stop, p.stack):
-            rows = min(p.stack, stop - image) * p.rows
+            images = min(p.stack, stop - image)
+            rows, height = images * p.rows, images * p.height
             for group in range(p.groups):
-                x = p.x + (image * p.height * p.width * p.channels + group * inner) * item
-                if p.copied:
-                    target = p.scratch + thread * p.scratch_step
-                    image_part = -p.top, copied_rows, -p.left, copied_columns
-                    call(p.border, (target, x, p.height, p.width, p.channels * item, pixel, *image_part))
-                    x = target
-                pixels = p.rows * p.columns
-                grad = p.grad + (image * pixels * p.filters + group * width) * item
-                grad_row, grad_panel = p.filters * item, p.panel * item
-                if p.packed != 0:
-                    # The gradient as a matrix (pixels, filters): a panel is a part of it that may extend beyond the
-                    # right edge. Elements of the next group end up in lanes that are not stored.
-                    grad = p.packed + thread * p.packed_step
-                    grad_row, grad_panel = p.panel * item, pixels * p.panel * item
-                    whole = p.grad + image * pixels * p.filters * item
-                    for panel in range(-(-width // p.panel)):
-                        place = 0, pixels, group * width + panel * p.panel, p.panel
-                        call(p.border, (grad + panel * grad_panel, whole, pixels, p.filters, item, item, *place))
-                unit = first
-                while unit < last:
-                    tap = unit // inner
-                    i, j, c = tap // p.kw, tap % p.kw, unit % inner
-                    count = min(last, (unit // run + 1) * run) - unit
-                    # Only output rows for which this tap is inside the image; if there are none, zeros are written.
-                    y = i * p.dy - p.top
-                    above, below = max(0, -(y // p.sy)), min(rows, (rows // p.rows * p.height - 1 - y) // p.sy + 1)
-                    if above >= below:
-                        above, below = 0, 1
-                    out = p.out + ((part * units + unit) * p.filters + group * width) * item
-                    call(
-                        p.product,
-                        (
-                            out,
-                            p.filters * item,
-                            0 if image % p.lane == 0 else out,
-                            p.filters * item,
-                            count,
-                            width,
-                            x + (above * p.sy + i * p.dy) * line + j * p.dx * pixel + c * item,
-                            item,
-                            p.sx * pixel,
-                            p.sy * line,
-                            grad + above * p.columns * grad_row,
-                            grad_row,
-                            grad_panel,
-                            p.columns * grad_row,
-                            p.columns,
-                            below - above,
-                        ),
-                    )
-                    unit += count
+                whole = p.x + (image * p.height * p.width * p.channels + group * inner) * item
+                for top in range(0, rows, p.band):
+                    bottom = min(rows, top + p.band)
+                    pixels = (bottom - top) * p.columns
+                    x, grad = whole + top * p.sy * line, p.grad + (image * p.rows + top) * p.columns * row
+                    if p.band < rows:
+                        stream(grad, pixels * row)
+                    if p.copied:
+                        x = p.scratch + thread * p.scratch_step
+                        copied_rows = (bottom - 1 - top) * p.sy + (p.kh - 1) * p.dy + 1
+                        image_part = top * p.sy - p.top, copied_rows, -p.left, copied_columns
+                        call(p.border, (x, whole, p.height, p.width, p.channels * item, pixel, *image_part))
+                    elif p.band < rows:
+                        stream(x, (bottom - top) * p.sy * line)
+                    grad_row, grad_panel = row, p.panel * item
+                    if p.packed != 0:
+                        # The gradient as a matrix (pixels, filters): a panel is a part of it that may extend beyond the
+                        # right edge. Elements of the next group end up in lanes that are not stored.
+                        packed = p.packed + thread * p.packed_step
+                        grad_row, grad_panel = grad_panel, pixels * grad_panel
+                        for panel in range(-(-width // p.panel)):
+                            place = 0, pixels, group * width + panel * p.panel, p.panel
+                            call(p.border, (packed + panel * grad_panel, grad, pixels, p.filters, item, item, *place))
+                        grad = packed
+                    else:
+                        grad += group * width * item
+                    begun = image % p.lane > 0 or top > 0
+                    unit = first
+                    while unit < last:
+                        tap = unit // inner
+                        i, j, c = tap // p.kw, tap % p.kw, unit % inner
+                        count = min(last, (unit // run + 1) * run) - unit
+                        # Only output rows for which this tap is inside the image; if there are none, zeros are written.
+                        y = i * p.dy - p.top
+                        above, below = max(top, -(y // p.sy)), min(bottom, (height - 1 - y) // p.sy + 1)
+                        if above >= below and not begun:
+                            above, below = top, top + 1
+                        out = p.out + ((part * units + unit) * p.filters + group * width) * item
+                        if above < below:
+                            call(
+                                p.product,
+                                (
+                                    out,
+                                    row,
+                                    out if begun else 0,
+                                    row,
+                                    count,
+                                    width,
+                                    x + ((above - top) * p.sy + i * p.dy) * line + j * p.dx * pixel + c * item,
+                                    item,
+                                    p.sx * pixel,
+                                    p.sy * line,
+                                    grad + (above - top) * p.columns * grad_row,
+                                    grad_row,
+                                    grad_panel,
+                                    p.columns * grad_row,
+                                    p.columns,
+                                    below - above,
+                                ),
+                            )
+                        unit += count
 
     return weight
 

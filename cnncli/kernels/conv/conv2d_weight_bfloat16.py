@@ -14,7 +14,7 @@ from cnncli.kernels.jit.intrinsics import call
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, fields, worker
 
 NEAR = 192 << 10
-"""Bytes of a band's pairs, which stay in the L2 cache."""
+"""Bytes of a band of the image and of its gradient, which stay in the L2 cache."""
 LONG = 512
 """Pixels from which on nothing is gained by stacking the images of a 1×1 convolution."""
 

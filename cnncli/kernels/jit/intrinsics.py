@@ -77,3 +77,21 @@ def fetch(typing_context, address, size, to_write):
         return context.get_dummy_value()
 
     return types.void(types.intp, types.intp, to_write), generate
+
+
+@intrinsic
+def stream(typing_context, address, size):
+    """Read `size` bytes at `address` into the caches, in order: the hardware then fetches ahead.
+
+    For memory that is read in steps of many bytes afterwards, which it does not follow. Instructions that fetch (`fetch`)
+    are no substitute: a processor drops most of them if they are many.
+    """
+
+    def generate(context, builder, signature, arguments):
+        pointer = ir.IntType(8).as_pointer()
+        with cgutils.for_range_slice(builder, WORD(0), arguments[1], WORD(LINE), WORD) as (place, _):
+            # Atomic, because LLVM removes other loads that nobody uses; the instruction is an ordinary one.
+            builder.load_atomic(builder.inttoptr(builder.add(arguments[0], place), pointer), "monotonic", 1)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), generate
