@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from cnncli.kernels.conv import separable as separable
     from cnncli.kernels.conv import winograd as winograd
     from cnncli.kernels.conv import winograd_gradient as winograd_gradient
-    from cnncli.kernels.conv import winograd_strided as winograd_strided
     from cnncli.kernels.elementwise import activations as activations
     from cnncli.kernels.elementwise import arithmetic as arithmetic
     from cnncli.kernels.elementwise import axes as axes
@@ -71,7 +70,7 @@ ROOMS = {
     "batch": ("gather", "random", "reduce", "shared", "valid"),
     "conv": (
         *("conv2d", "conv2d_gradient", "conv_pool", "conv_pool_gradient"),
-        *("depthwise", "expanded_depthwise", "separable", "winograd", "winograd_gradient", "winograd_strided"),
+        *("depthwise", "expanded_depthwise", "separable", "winograd", "winograd_gradient"),
     ),
     "elementwise": (
         *("activations", "arithmetic", "axes", "broadcast", "cast", "dropout", "merge"),

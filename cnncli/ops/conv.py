@@ -60,10 +60,9 @@ class Conv2D(Product):
         x, kernel, *more = inputs
         places = geometry(self.window, self.groups, x.shape[1:])
         epilogue = self.epilogue(more, outputs)
-        ways = kernels.conv2d.forward, kernels.winograd.forward, kernels.winograd_strided.forward
-        return ways[_way(kernel.shape, places, outputs[0].shape[1:], x.dtype)](
-            x, kernel, epilogue, outputs[0], places, scratch
-        )
+        by_winograd = _by_winograd(kernel.shape, places, outputs[0].shape[1:], x.dtype)
+        forward = kernels.winograd.forward if by_winograd else kernels.conv2d.forward
+        return forward(x, kernel, epilogue, outputs[0], places, scratch)
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,9 @@ class Conv2DGradInput(Op):
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         places = geometry(self.window, self.groups, self.image)
         grad, kernel = inputs
-        ways = kernels.conv2d_gradient.grad_input, kernels.winograd.grad_input, kernels.winograd_strided.grad_input
-        return ways[_way(kernel.shape, places, grad.shape[1:], grad.dtype)](grad, kernel, outputs[0], places, scratch)
+        by_winograd = _by_winograd(kernel.shape, places, grad.shape[1:], grad.dtype)
+        grad_input = kernels.winograd.grad_input if by_winograd else kernels.conv2d_gradient.grad_input
+        return grad_input(grad, kernel, outputs[0], places, scratch)
 
 
 @dataclass(frozen=True)
@@ -117,19 +117,16 @@ class Conv2DGradWeight(Op):
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         places = geometry(self.window, self.groups, inputs[0].shape[1:])
         x, grad = inputs
-        direct, strided = kernels.conv2d_gradient.grad_weight, kernels.winograd_strided.grad_weight
-        ways = direct, kernels.winograd_gradient.grad_weight, strided
-        return ways[_way(self.kernel, places, grad.shape[1:], x.dtype, pays=True)](x, grad, outputs[0], places, scratch)
+        by_winograd = _by_winograd(self.kernel, places, grad.shape[1:], x.dtype, pays=True)
+        grad_weight = kernels.winograd_gradient.grad_weight if by_winograd else kernels.conv2d_gradient.grad_weight
+        return grad_weight(x, grad, outputs[0], places, scratch)
 
 
-def _way(kernel: Shape, places: Geometry, out: Shape, dtype: str, *, pays: bool | None = None) -> int:
-    """Return 0 for a direct convolution of images of `dtype`, 1 for Winograd's, 2 for Winograd's with strides of 2.
-
-    pays: `winograd.pays` unless given.
-    """
+def _by_winograd(kernel: Shape, places: Geometry, out: Shape, dtype: str, *, pays: bool | None = None) -> bool:
+    """Whether Winograd's method computes a convolution of images of `dtype`; pays: `winograd.pays` unless given."""
     if suits_strided_winograd(kernel, places, out, dtype):
-        return 2
-    return int(suits_winograd(kernel, places, out) and (kernels.winograd.pays(dtype) if pays is None else pays))
+        return True
+    return suits_winograd(kernel, places, out) and (kernels.winograd.pays(dtype) if pays is None else pays)
 
 
 def image_shape(x: Value) -> tuple[int, int, int]:

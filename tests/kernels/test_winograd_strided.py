@@ -5,37 +5,39 @@ from functools import partial
 import numpy as np
 import pytest
 
-from cnncli.kernels.conv import winograd_strided
+from cnncli.kernels.conv import winograd, winograd_gradient
 from cnncli.kernels.conv.geometry import Geometry, suits_strided_winograd
 from tests.kernels import convolutions
 from tests.kernels.convolutions import Case
-from tests.kernels.support import assert_close, normal
+from tests.kernels.support import DTYPES, assert_close, normal
 from tests.reference import activations as twins
 from tests.reference import convolution
 
 STRIDED = Geometry((2, 2), (1, 1))
 
 
-def case_of(rng: np.random.Generator, batch: int, image: tuple[int, int], depth: tuple[int, int]) -> Case:
+def case_of(
+    rng: np.random.Generator, batch: int, image: tuple[int, int], depth: tuple[int, int], dtype: str = "float32"
+) -> Case:
     """A 3×3 convolution with strides of 2, padded or not, on both sides or on one."""
     padding = tuple(int(size) for size in rng.integers(0, 3, 2))
     after = rng.integers(0, 3, 2)
     out = [(size + before + more - 3) // 2 + 1 for size, before, more in zip(image, padding, after, strict=True)]
     channels, filters = depth
     return Case(
-        normal(rng, "float32", batch, *image, channels),
-        normal(rng, "float32", 3, 3, channels, filters),
-        normal(rng, "float32", filters) if rng.integers(2) else None,
-        normal(rng, "float32", batch, *out, filters),
+        normal(rng, dtype, batch, *image, channels),
+        normal(rng, dtype, 3, 3, channels, filters),
+        normal(rng, dtype, filters) if rng.integers(2) else None,
+        normal(rng, dtype, batch, *out, filters),
         Geometry((2, 2), padding),  # type: ignore[arg-type]
     )
 
 
-def random_case(seed: int) -> Case:
+def random_case(seed: int, dtype: str = "float32") -> Case:
     rng = np.random.default_rng(seed)
     image = int(rng.integers(3, 18)), int(rng.integers(3, 18))
     depth = tuple(int(size) for size in rng.choice([1, 3, 8, 16, 17, 33], 2))
-    return case_of(rng, int(rng.choice([1, 2, 3, 9])), image, depth)  # type: ignore[arg-type]
+    return case_of(rng, int(rng.choice([1, 2, 3, 9])), image, depth, dtype)  # type: ignore[arg-type]
 
 
 def large_case(batch: int) -> Case:
@@ -43,26 +45,36 @@ def large_case(batch: int) -> Case:
     return case._replace(x=case.x[:batch], grad=case.grad[:batch])
 
 
-forward = partial(convolutions.forward, winograd_strided.forward)
-grad_input = partial(convolutions.grad_input, winograd_strided.grad_input)
-grad_weight = partial(convolutions.grad_weight, winograd_strided.grad_weight)
+forward = partial(convolutions.forward, winograd.forward)
+grad_input = partial(convolutions.grad_input, winograd.grad_input)
+grad_weight = partial(convolutions.grad_weight, winograd_gradient.grad_weight)
 OPERATIONS = (forward, grad_input, grad_weight)
 
 
-def test_all_three_agree_with_the_definition() -> None:
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_all_three_agree_with_the_definition(dtype: str) -> None:
     for seed in range(60):
-        case = random_case(seed)
+        case = random_case(seed, dtype)
         x, kernel, bias, grad, geometry = case
         assert_close(forward(case), convolution.forward(x, kernel, bias, grad.shape[1:3], geometry), case.terms)
         assert_close(grad_input(case), convolution.grad_input(grad, x, kernel, geometry), case.terms)
         assert_close(grad_weight(case), convolution.grad_weight(grad, x, kernel, geometry), case.terms)
 
 
+def test_the_gradients_are_the_adjoints_of_the_forward_pass() -> None:
+    for seed in range(50):
+        case = random_case(seed, "float64")._replace(bias=None)
+        out = forward(case)
+        product, scale = np.vdot(out, case.grad), 1e-12 * (1 + np.linalg.norm(out) * np.linalg.norm(case.grad))
+        assert abs(np.vdot(case.x, grad_input(case)) - product) < scale
+        assert abs(np.vdot(case.kernel, grad_weight(case)) - product) < scale
+
+
 def test_an_activation_and_its_slopes_go_over_every_pixel_once() -> None:
     for case in [*(random_case(seed) for seed in range(20)), large_case(3)]:
         plain = forward(case)
         np.testing.assert_allclose(forward(case, activation="silu"), twins.silu(plain), rtol=1e-5, atol=1e-6)
-        slopes = convolutions.slopes(winograd_strided.forward, case, "silu")
+        slopes = convolutions.slopes(winograd.forward, case, "silu")
         np.testing.assert_allclose(slopes, twins.derivative("silu", plain), rtol=1e-5, atol=1e-5)
 
 

@@ -42,7 +42,7 @@ def suits_winograd(kernel: tuple[int, ...], geometry: Geometry, out: tuple[int, 
 
 
 def suits_strided_winograd(kernel: tuple[int, ...], geometry: Geometry, out: tuple[int, ...], dtype: str) -> bool:
-    """Whether `winograd_strided` is faster for a convolution of images of `dtype`; shapes as for `suits_winograd`."""
+    """Whether `winograd` is faster with strides of 2, for images of `dtype`; shapes as for `suits_winograd`."""
     return dtype != "bfloat16" and _suits(kernel, geometry, out, 2, LEAST_STRIDED)
 
 

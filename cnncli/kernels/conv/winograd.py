@@ -1,11 +1,18 @@
-"""3×3 convolutions with Winograd's F(2×2, 3×3) (Lavin & Gray 2015): 16 instead of 36 products for 4 pixels.
+"""3×3 convolutions by Winograd's method (Lavin & Gray 2015), with strides of 1 or 2: fewer products a pixel.
 
-    out = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A    for each tile d of 4×4 pixels and each kernel g
+    out = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A    for each tile d of the image and each kernel g
 
-The sums over channels are matrix products, one for each of the 16 positions of a tile, with tiles as rows: each element
+With strides of 1, F(2×2, 3×3) takes 16 instead of 36 products for 4 pixels. Only this form is used: larger ones lose
+precision, and exact zeros become nonzero.
+
+With strides of 2, the even pixels of an axis meet two taps, the odd ones a single one. So two outputs are those of
+F(2, 2) on the even pixels, 3 products, plus 2 products of odd pixels and the middle tap: 5 instead of 6, and 25 instead
+of 36 along both axes. The input gradient is the same backwards: 4×4 pixels from 3×3 gradients. Transformed kernels have
+16 different elements, because both odd pixels meet the same tap.
+
+The sums over channels are matrix products, one for each position of a tile's products, with tiles as rows: each element
 is one chain of fused multiply-adds over the channels. Transforms (`winograd_tiles`) add in a fixed order, so results
-depend neither on the vector width nor on the number of threads. Only the 2×2 form is used: larger ones lose precision,
-and exact zeros become nonzero.
+depend neither on the vector width nor on the number of threads.
 
 Images of bfloat16 are transformed in float32, as are kernels; both are rounded then, and multiplied in pairs of
 channels with float32 sums (`gemm.bfloat16`). The transforms of sums stay float32 until the epilogue is done.
@@ -16,13 +23,7 @@ from typing import NamedTuple
 from numba import njit
 
 from cnncli.kernels.conv.geometry import Geometry
-from cnncli.kernels.conv.winograd_tiles import (
-    gather_pooled,
-    gather_tile,
-    spread_kernel,
-    spread_kernel_pairs,
-    spread_tile,
-)
+from cnncli.kernels.conv.winograd_tiles import FORMS, Form, gather_pooled, gather_tile, packed, transform_square
 from cnncli.kernels.gemm import bfloat16, microkernel
 from cnncli.kernels.gemm.dense import ROUNDING, Source, pack, rounding
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
@@ -31,12 +32,8 @@ from cnncli.kernels.jit.intrinsics import call, fetch
 from cnncli.kernels.jit.runtime import SPAN, Scratch, Step, Tensor, block, computed, fields, images, worker
 from cnncli.kernels.vector.lanes import LINE
 
-POSITIONS = 16
-"""Elements of a transformed tile."""
-LAST_ROW, LAST_COLUMN = 12, 3
-"""The first position in the last row of a tile, and that in the last column: only the last pixels depend on them."""
-CENTRE = 5
-"""The position whose coefficient is +1 for every output pixel of a tile: adding the bias there adds it everywhere."""
+KERNELS = 16
+"""Elements of a transformed kernel."""
 TILES = 64
 """Maximum tiles per chunk: rows of the products."""
 LEAST_TILES = 8
@@ -52,7 +49,7 @@ KERNEL = block("x out tap step size matrix part row")
 IMAGE = "x batch height width channels rows columns filters down across bands together top left"
 TILE = block(
     "product border out winner b b_row b_panel b_step scratch scratch_step tiles tile_step products product_step "
-    f"beyond odd_row odd_column fetches {IMAGE} {EPILOGUE} {ROUNDING}"
+    f"beyond first first_column odd_row odd_column fetches {IMAGE} {EPILOGUE} {ROUNDING}"
 )
 
 
@@ -67,7 +64,7 @@ def pays(dtype: str) -> bool:
 class Portions(NamedTuple):
     """Partition of the tiles, `down` × `across` per image: `bands` per image, or several images `together`.
 
-    `capacity`: maximum tiles of a portion; `pixels`: number of pixels of the image part that a band reads.
+    A portion has at most `capacity` tiles, and `rows` rows of tiles of an image.
     """
 
     down: int
@@ -75,21 +72,36 @@ class Portions(NamedTuple):
     bands: int
     together: int
     capacity: int
-    pixels: int
+    rows: int
+
+    def pixels(self, form: Form) -> int:
+        """Return the number of pixels of an image that a portion reads."""
+        return (form.step * self.rows + form.shared) * (form.step * self.across + form.shared)
+
+
+class Tiling(NamedTuple):
+    """How tiles cover images: the name of their form, and what of them is above and left of the image.
+
+    `padding`: rows and columns of pixels that the first tile reads there; `first`: those of the output that it gives.
+    """
+
+    form: str
+    padding: tuple[int, int]
+    first: tuple[int, int] = (0, 0)
 
 
 def portions(batch: int, tiles: tuple[int, int], size: int, least: int = 1) -> Portions:
-    """Return cache-sized portions of `tiles` (down, across) per image; `size`: bytes of a position of a tile.
+    """Return cache-sized portions of `tiles` (down, across) per image; `size`: bytes of all products of a tile.
 
     If the tiles are enough, there are at least `least` portions.
     """
     down, across = tiles
-    most = max(14, min(TILES, NEAR // (POSITIONS * size)))
+    most = max(14, min(TILES, NEAR // size))
     bands = -(-down // max(1, min(down, most // across)))
     bands = max(bands, min(-(-least // batch), down, down * across // LEAST_TILES))
-    band = -(-down // bands)
+    rows = -(-down // bands)
     together = max(1, min(batch, most // (down * across))) if bands == 1 else 1
-    return Portions(down, across, bands, together, band * across * together, (2 * band + 2) * (2 * across + 2))
+    return Portions(down, across, bands, together, rows * across * together, rows)
 
 
 def image_fields(x: Tensor, out: tuple[int, ...], cut: Portions, padding: tuple[int, int]) -> dict[str, int]:
@@ -99,7 +111,7 @@ def image_fields(x: Tensor, out: tuple[int, ...], cut: Portions, padding: tuple[
 
 
 def pad_to_odd_cache_lines(size: int) -> int:
-    """Return `size` bytes, rounded to an odd number of cache lines to avoid set conflicts between 16 such arrays."""
+    """Return `size` bytes, rounded to an odd number of cache lines to avoid set conflicts between such arrays."""
     return (-(-size // LINE) | 1) * LINE
 
 
@@ -108,36 +120,45 @@ def is_slim(channels: int, filters: int, item: int) -> bool:
     return max(channels, filters) * item <= SLIM
 
 
+def form_of(geometry: Geometry) -> str:
+    """Return the name of the form of a convolution."""
+    return "plain" if geometry.strides == (1, 1) else "strided"
+
+
 def forward(
     x: Tensor, kernel: Tensor, epilogue: Epilogue, out: Tensor, geometry: Geometry, scratch: Scratch
 ) -> list[Step]:
-    """Compute the same as `conv2d.forward`, for convolutions that `suits_winograd` accepts."""
-    return _correlate(x, _source(kernel), epilogue, out, geometry.padding, scratch)
+    """Compute the same as `conv2d.forward`, where `suits_winograd` or `suits_strided_winograd`."""
+    return _correlate(x, _source(kernel), epilogue, out, Tiling(form_of(geometry), geometry.padding), scratch)
 
 
 def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:
-    """Compute the same as `conv2d_gradient.grad_input`: kernel flipped, channels and filters exchanged."""
+    """Compute the same as `conv2d_gradient.grad_input`: channels and filters exchanged, a plain kernel flipped."""
     channels, filters = kernel.shape[2:]
-    tap = channels * filters
-    last = kernel.address + 8 * tap * bytes_of(kernel.dtype)
-    source = Source(last, (1, 3, 3, filters, channels), (filters, -3 * tap, -tap, 1, filters))
-    top, left = geometry.padding
-    return _correlate(grad, source, PLAIN, out, (2 - top, 2 - left), scratch)
+    tap, sizes = channels * filters, (1, 3, 3, filters, channels)
+    if form_of(geometry) == "plain":
+        last = kernel.address + 8 * tap * bytes_of(kernel.dtype)
+        source = Source(last, sizes, (filters, -3 * tap, -tap, 1, filters))
+        top, left = geometry.padding
+        tiling = Tiling("plain", (2 - top, 2 - left))
+    else:
+        source = Source(kernel.address, sizes, (filters, 3 * tap, tap, 1, filters))
+        tiling = Tiling("transposed", (1, 1), geometry.padding)
+    return _correlate(grad, source, PLAIN, out, tiling, scratch)
 
 
 def forward_pooled(
     x: Tensor, kernel: Tensor, bias: Tensor | None, out: Tensor, winner: Tensor, geometry: Geometry, scratch: Scratch
 ) -> list[Step]:
     """Compute the same as `conv_pool.forward`: the pixels of a tile are the pooled square."""
-    return _correlate(x, _source(kernel), Epilogue(bias), out, geometry.padding, scratch, winner)
+    return _correlate(x, _source(kernel), Epilogue(bias), out, Tiling("plain", geometry.padding), scratch, winner)
 
 
 def _source(kernel: Tensor) -> Source:
     """Return the packing source of a kernel (3, 3, in, filters)."""
     channels, filters = kernel.shape[2:]
-    return Source(
-        kernel.address, (1, 3, 3, channels, filters), (filters, 3 * channels * filters, channels * filters, filters, 1)
-    )
+    tap = channels * filters
+    return Source(kernel.address, (1, 3, 3, channels, filters), (filters, 3 * tap, tap, filters, 1))
 
 
 def _correlate(
@@ -145,24 +166,26 @@ def _correlate(
     kernel: Source,
     epilogue: Epilogue,
     out: Tensor,
-    padding: tuple[int, int],
+    tiling: Tiling,
     scratch: Scratch,
     winner: Tensor | None = None,
 ) -> list[Step]:
     """Return the steps for a kernel (3, 3, in, filters) on x, (N, H, W, in); with `winner`, `out` is pooled."""
     batch, channels = x.shape[0], x.shape[3]
-    rows, columns, filters = out.shape[1:]
+    columns, filters = out.shape[2:]
+    form, family = FORMS[tiling.form], microkernel.family(x.dtype)
     sums = dtype_of_sums(x.dtype)
     item, cell = bytes_of(x.dtype), bytes_of(sums)
     pack_step, packed = pack(kernel, sums, scratch)
-    panel = microkernel.family(x.dtype).panel
-    matrix = channels * panel
-    size = -(-filters // panel) * matrix
-    transformed = scratch.take(POSITIONS * size * item)
+    matrix = channels * family.panel
+    size = -(-filters // family.panel) * matrix
+    transformed = scratch.take(KERNELS * size * item)
     part = max(1, SPAN // 4 // matrix) * matrix
+    row = family.panel * cell
     kernel_step = kernel_worker.step(
         x.dtype,
         -(-size // part),
+        form.kernel,
         x=packed.address,
         out=transformed,
         tap=packed.tap_x,
@@ -170,26 +193,29 @@ def _correlate(
         size=size,
         matrix=matrix,
         part=part,
-        row=panel * cell,
+        row=row,
     )
-    down, across = (rows, columns) if winner else (-(-rows // 2), -(-columns // 2))
-    cut = portions(batch, (down, across), channels * item + filters * cell, FEW)
-    image = cut.pixels * channels * item
+    # Pixels of the output that tiles give; a pooled one is a tile.
+    ends = [n * (2 if winner else 1) + before for n, before in zip(out.shape[1:3], tiling.first, strict=True)]
+    odd_row, odd_column = (int(0 < end % form.size <= form.size // 2) for end in ends)
     sizes = channels * item, filters * cell
+    cut = portions(batch, (-(-ends[0] // form.size), -(-ends[1] // form.size)), sum(sizes) * form.positions, FEW)
     tile_step, product_step = (pad_to_odd_cache_lines(cut.capacity * size) for size in sizes)
-    tiles, products = image, image + POSITIONS * tile_step
-    beyond = products + POSITIONS * product_step
+    tiles = cut.pixels(form) * channels * item
+    products = tiles + form.spread**2 * tile_step
+    beyond = products + form.positions * product_step
     base, stride = scratch.per_thread(beyond + filters * cell)
     convolution = tile_worker.step(
         x.dtype,
         images(batch, cut.together, cut.bands),
+        tiling.form,
         winner is not None,
-        product=microkernel.family(x.dtype).product,
-        border=microkernel.family(x.dtype).border,
+        product=family.product,
+        border=family.border,
         out=out.address,
         winner=winner.address if winner else 0,
         b=transformed,
-        b_row=panel * cell,
+        b_row=row,
         b_panel=matrix * item,
         b_step=size * item,
         scratch=base,
@@ -199,43 +225,48 @@ def _correlate(
         products=products,
         product_step=product_step,
         beyond=beyond,
-        odd_row=0 if winner else rows % 2,
-        odd_column=0 if winner else columns % 2,
+        first=tiling.first[0],
+        first_column=tiling.first[1],
+        odd_row=odd_row,
+        odd_column=odd_column,
         fetches=is_slim(channels, filters, item) and winner is None,
-        **image_fields(x, out.shape[1:], cut, padding),
-        **epilogue.fields(dtype_of_sums(x.dtype)),
-        **rounding(x.dtype, out.dtype, 2 * columns * filters, scratch, slopes=epilogue.slopes is not None),
+        **image_fields(x, out.shape[1:], cut, tiling.padding),
+        **epilogue.fields(sums),
+        **rounding(x.dtype, out.dtype, form.size * columns * filters, scratch, slopes=epilogue.slopes is not None),
     )
     return [pack_step, kernel_step, convolution]
 
 
 @worker(KERNEL)
-def kernel_worker(real):
-    """Transform kernels: some rows of a panel for all positions."""
+def kernel_worker(real, transform):
+    """Transform kernels: some panels for all positions."""
     sums = computed(real)
     item, cell = real.bitwidth // 8, sums.bitwidth // 8
     in_pairs = item < cell
 
-    def spread_kernels(parameters, chunk, _, thread):
+    def transform_kernels(parameters, chunk, _, thread):
         p = fields(parameters, KERNEL)
         for start in range(chunk * p.part, min(p.size, (chunk + 1) * p.part), p.matrix):
             # A panel's taps are contiguous, each a matrix (in, panel).
             x, out = p.x + 9 * start * cell, p.out + start * item
             if in_pairs:
-                spread_kernel_pairs(x, p.tap, out, p.step, p.row, p.matrix * item // p.row, sums)
+                for row in range(0, p.matrix * item, p.row):
+                    pairs, target = (x + 2 * row, 3 * p.tap, p.tap, p.row), (out + row, 4 * p.step, p.step)
+                    transform_square(transform, pairs, target, 0, p.row // cell, sums)
             else:
-                spread_kernel(x, p.tap, out, p.step, 0, p.matrix, real)
+                taps, target = (x, 3 * p.tap, p.tap), (out, 4 * p.step, p.step)
+                transform_square(transform, taps, target, 0, p.matrix, real)
 
-    return spread_kernels
+    return transform_kernels
 
 
 @njit(inline="always")
 def places(image, row, rows, columns, begins):
     """Return the places among a chunk's tiles of a row's first tile and, if it reaches beyond the image, its last one.
 
-    Tiles whose last row or column of pixels is outside the image need no positions in the last row or column; so that
-    the others are adjacent, the order is: last tiles of `rows`, their other `columns`, lower rows without and with the
-    last tile. `begins`: the places of the second to fourth part.
+    Tiles whose second half is outside the image need no positions that only that depends on; so that the others are
+    adjacent, the order is: last tiles of `rows`, their other `columns`, lower rows without and with the last tile.
+    `begins`: the places of the second to fourth part.
     """
     if row < rows:
         return begins[0] + (image * rows + row) * columns, image * rows + row
@@ -243,17 +274,22 @@ def places(image, row, rows, columns, begins):
 
 
 @worker(TILE)
-def tile_worker(real, with_pooling):
+def tile_worker(real, name, with_pooling):
     """Process bands of tiles; if an image is a single band, several images together."""
     sums = computed(real)
     item, cell = real.bitwidth // 8, sums.bitwidth // 8
     terms = cell // item
+    form = FORMS[name]
+    step, size, of_image, _, of_products, *_ = form
+    side, spread, shared, positions = len(form.late), form.spread, form.shared, form.positions
+    image_of, kernel_of, late = packed(form.image_of), packed(form.kernel_of), packed(form.late)
 
     def convolve(parameters, begin, end, thread):
         p = fields(parameters, TILE)
         base = p.scratch + thread * p.scratch_step
         pixel, row_of = p.channels * item, p.filters * cell
-        line, wide = (2 * p.across + 2) * pixel, 2 * p.across + 2
+        wide = step * p.across + shared
+        line = wide * pixel
         for unit in range(begin, end, p.together):
             band = unit % p.bands
             first, last = band * p.down // p.bands, (band + 1) * p.down // p.bands
@@ -270,24 +306,28 @@ def tile_worker(real, with_pooling):
             count = images * (last - first) * p.across
             for image in range(start, stop):
                 x = p.x + image * p.height * p.width * pixel
-                copied = 2 * first - p.top, 2 * (last - first) + 2, -p.left, wide
+                copied = step * first - p.top, step * (last - first) + shared, -p.left, wide
                 call(p.border, (base, x, p.height, p.width, pixel, pixel, *copied))
                 for row in range(last - first):
                     place, end_of_row = places(image - start, row, rows, columns, begins)
                     for column in range(p.across):
-                        corner = base + 2 * row * line + 2 * column * pixel
+                        corner = base + step * row * line + step * column * pixel, line, pixel
                         tile = tiles + (place + column if column < columns else end_of_row) * pixel
-                        spread_tile(corner, line, pixel, tile, p.tile_step, p.channels, real)
+                        out = tile, spread * p.tile_step, p.tile_step
+                        transform_square(of_image, corner, out, 0, p.channels, real)
             # What the next chunk reads, and what this one writes.
-            lines = 2 * (last - first) * images
-            ahead = p.x + ((stop - 1) * p.height + 2 * last - p.top) * p.width * pixel
-            behind = p.out + (start * p.rows + 2 * first) * p.columns * p.filters * item
-            reads, writes = lines * p.width * pixel // POSITIONS, lines * p.columns * p.filters * item // POSITIONS
-            for position in range(POSITIONS):
-                last_column = position % 4 == LAST_COLUMN
-                begun = begins[0] if last_column else 0
-                ended = count if position < LAST_ROW else begins[1]
-                ended = min(ended, begins[2]) if last_column else ended
+            reads, writes = step * (last - first) * images, size * (last - first) * images
+            reads, writes = reads * p.width * pixel // positions, writes * p.columns * p.filters * item // positions
+            ahead = p.x + ((stop - 1) * p.height + step * last - p.top) * p.width * pixel
+            behind = p.out + (start * p.rows + size * first) * p.columns * p.filters * item
+            for position in range(positions):
+                # Row and column, as shifts of packed numbers.
+                i, j = 4 * (position // side), 4 * (position % side)
+                begun, ended = 0, begins[1] if late >> i & 1 else count
+                if late >> j & 1:
+                    begun, ended = begins[0], min(ended, begins[2])
+                element = spread * (image_of >> i & 7) + (image_of >> j & 7)
+                kernel = 4 * (kernel_of >> i & 7) + (kernel_of >> j & 7)
                 if p.fetches != 0:
                     fetch(ahead + position * reads, reads, 0)
                     fetch(behind + position * writes, writes, 1)
@@ -297,15 +337,16 @@ def tile_worker(real, with_pooling):
                         (
                             products + position * p.product_step + begun * row_of,
                             row_of,
-                            p.bias if position == CENTRE else 0,
+                            # Every pixel of the tile is the product at (1, 1) plus others.
+                            p.bias if position == side + 1 else 0,
                             0,
                             ended - begun,
                             p.filters,
-                            tiles + position * p.tile_step + begun * pixel,
+                            tiles + element * p.tile_step + begun * pixel,
                             pixel,
                             cell,
                             0,
-                            p.b + position * p.b_step,
+                            p.b + kernel * p.b_step,
                             p.b_row,
                             p.b_panel,
                             0,
@@ -318,29 +359,29 @@ def tile_worker(real, with_pooling):
                     if with_pooling:
                         for column in range(p.across):
                             place = ((image * p.rows + row) * p.columns + column) * p.filters
-                            gather_pooled(
-                                products, p.product_step, p.out + place * item, p.winner + place, p.filters, real
-                            )
+                            tile = products, side * p.product_step, p.product_step
+                            gather_pooled(of_products, tile, p.out + place * item, p.winner + place, p.filters, real)
                             products += row_of
                     else:
-                        count = min(2, p.rows - 2 * row) * p.columns * p.filters
-                        offset = (image * p.rows + 2 * row) * p.columns * p.filters
+                        y = size * row - p.first
+                        top, bottom = max(0, y), min(p.rows, y + size)
+                        offset = (image * p.rows + top) * p.columns * p.filters
+                        count = (bottom - top) * p.columns * p.filters
                         out = p.sums + thread * p.sums_step if p.narrow != 0 else p.out + offset * cell
-                        below = out + p.columns * row_of
+                        corner = out + (y - top) * p.columns * row_of
                         begun, end_of_row = places(image - start, row - first, rows, columns, begins)
                         for column in range(p.across):
                             tile = products + (begun + column if column < columns else end_of_row) * row_of
-                            place = 2 * column * row_of
-                            # Pixels outside the image are written to an unused buffer.
-                            beyond = base + p.beyond
-                            inside, lower = 2 * column + 1 < p.columns, 2 * row + 1 < p.rows
-                            targets = (
-                                out + place,
-                                out + place + row_of if inside else beyond,
-                                below + place if lower else beyond,
-                                below + place + row_of if inside and lower else beyond,
+                            x = size * column - p.first_column
+                            gather_tile(
+                                of_products,
+                                size,
+                                (tile, side * p.product_step, p.product_step),
+                                (corner + x * row_of, p.columns * row_of, row_of, base + p.beyond),
+                                (y, p.rows, x, p.columns),
+                                p.filters,
+                                sums,
                             )
-                            gather_tile(tile, p.product_step, targets, p.filters, sums)
                         if p.after != 0:
                             slopes = out + p.beside if p.narrow != 0 else p.slopes + offset * cell
                             call(p.after, (out, slopes, count))

@@ -8,23 +8,29 @@ images again. Tiles and squares of bfloat16 are transformed in float32, rounded,
 adjacent tiles.
 """
 
+from typing import NamedTuple
+
 from cnncli.kernels.batch.reduce import LARGE, in_lanes, partial_sums
 from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.conv.winograd import (
+    FEW,
     IMAGE,
-    LAST_ROW,
-    POSITIONS,
+    KERNELS,
+    form_of,
     image_fields,
     is_slim,
     pad_to_odd_cache_lines,
     portions,
 )
 from cnncli.kernels.conv.winograd_tiles import (
-    gather_weight,
-    spread_gradient,
-    spread_gradient_pair,
-    spread_tile,
-    spread_tile_pair,
+    EACH,
+    FORMS,
+    of_gradient,
+    of_strided_gradient,
+    of_strided_sums,
+    of_sums,
+    packed,
+    transform_square,
 )
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.jit.dtypes import bytes_of, dtype_of_sums
@@ -35,7 +41,6 @@ DEPTH = 128
 """Maximum channels and filters of a block of the sums: 16 such blocks of float32 are 1 MiB."""
 SHALLOW = 64
 """The same where the sums are so large that the batch has less than FEW parts: threads then share its blocks."""
-FEW = 4
 
 SUM = block(
     "product border grad out lane depth breadth blocks panel scratch scratch_step copy tiles tile_step squares "
@@ -44,60 +49,93 @@ SUM = block(
 WEIGHT = block("x out size")
 
 
+class Adjoint(NamedTuple):
+    """What a form's weight gradient needs besides: the numbers of the transforms of the gradient and of the sums.
+
+    Product i is that of element `gradient_of[i]` of the transformed gradient, and added to element `kernel_of[i]` of
+    the sums.
+    """
+
+    gradient: int
+    sums: int
+    gradient_of: tuple[int, ...]
+
+    @property
+    def spread(self) -> int:
+        """The elements of a transformed square along an axis."""
+        return max(self.gradient_of) + 1
+
+
+ADJOINTS = {
+    "plain": Adjoint(of_gradient, of_sums, EACH),
+    "strided": Adjoint(of_strided_gradient, of_strided_sums, (0, 1, 2, 0, 2)),
+}
+
+
 def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:
-    """Compute the same as `conv2d_gradient.grad_weight`, for convolutions that `suits_winograd` accepts."""
+    """Compute the same as `conv2d_gradient.grad_weight`, where `suits_winograd` or `suits_strided_winograd`."""
     batch, channels = x.shape[0], x.shape[3]
     rows, columns, filters = grad.shape[1:]
+    name = form_of(geometry)
+    form, adjoint, family = FORMS[name], ADJOINTS[name], microkernel.family(x.dtype)
     sums = dtype_of_sums(x.dtype)
     item, cell = bytes_of(x.dtype), bytes_of(sums)
-    summed = Tensor(scratch.take(POSITIONS * channels * filters * cell), (POSITIONS, channels, filters), sums)
+    size = channels * filters
+    summed = Tensor(scratch.take(KERNELS * size * cell), (KERNELS, channels, filters), sums)
     parts = in_lanes(batch, summed.size)
     target, after = partial_sums(summed, parts, scratch)
-    panel = microkernel.family(x.dtype).panel
     most = SHALLOW if summed.size * FEW > LARGE else DEPTH
-    depth, width = (-(-size // -(-size // most) // panel) * panel for size in (channels, filters))
+    depth, width = (-(-size // -(-size // most) // family.panel) * family.panel for size in (channels, filters))
     blocks = -(-channels // depth), -(-filters // width)
     across = -(-columns // 2)
     across += across % (cell // item)
-    cut = portions(batch, (-(-rows // 2), across), (depth + width) * item)
+    squares = adjoint.spread**2
+    cut = portions(batch, (-(-rows // 2), across), (depth * form.positions + width * squares) * item)
     tile_step, square_step = (pad_to_odd_cache_lines(cut.capacity * size * item) for size in (depth, width))
-    copy = cut.pixels * depth * item
-    tiles = copy + 4 * cut.capacity * width * item
-    squares = tiles + POSITIONS * tile_step
-    base, stride = scratch.per_thread(squares + POSITIONS * square_step)
+    copy = cut.pixels(form) * depth * item
+    tiles = copy + 4 * cut.rows * across * width * item
+    squares_at = tiles + form.positions * tile_step
+    base, stride = scratch.per_thread(squares_at + squares * square_step)
     sum_step = sum_worker.step(
         x.dtype,
         parts.work(blocks[0] * blocks[1]),
-        product=microkernel.family(x.dtype).product,
-        border=microkernel.family(x.dtype).border,
+        name,
+        product=family.product,
+        border=family.border,
         grad=grad.address,
         out=target,
         lane=parts.images,
         depth=depth,
         breadth=width,
         blocks=blocks[1],
-        panel=panel * cell,
+        panel=family.panel * cell,
         scratch=base,
         scratch_step=stride,
         copy=copy,
         tiles=tiles,
         tile_step=tile_step,
-        squares=squares,
+        squares=squares_at,
         square_step=square_step,
         fetches=is_slim(channels, filters, item),
         **image_fields(x, grad.shape[1:], cut, geometry.padding),
     )
-    size = channels * filters
-    weight_step = weight_worker.step(sums, elements(size), x=summed.address, out=out.address, size=size)
+    weight_step = weight_worker.step(sums, elements(size), adjoint.sums, x=summed.address, out=out.address, size=size)
     return [sum_step, *after, weight_step]
 
 
 @worker(SUM)
-def sum_worker(real):
-    """Accumulate the 16 products of one block of some images of a lane, band by band."""
+def sum_worker(real, name):
+    """Accumulate the products of one block of some images of a lane, band by band."""
     item, cell = real.bitwidth // 8, computed(real).bitwidth // 8
     terms = cell // item
     in_pairs = terms > 1
+    form, adjoint = FORMS[name], ADJOINTS[name]
+    step, of_image, of_gradient = form.step, form.image, adjoint.gradient
+    side, spread, shared, positions = len(form.late), form.spread, form.shared, form.positions
+    spread_gradient, gradient_of = adjoint.spread, packed(adjoint.gradient_of)
+    image_of, kernel_of, late = packed(form.image_of), packed(form.kernel_of), packed(form.late)
+    # Whether another product is added to the same sum before.
+    joins = packed([kernel in form.kernel_of[:i] for i, kernel in enumerate(form.kernel_of)])
 
     def add_up(parameters, begin, end, thread):
         p = fields(parameters, SUM)
@@ -107,10 +145,11 @@ def sum_worker(real):
         left, top = block % p.blocks * p.breadth, block // p.blocks * p.depth
         depth, width = min(p.depth, p.channels - top), min(p.breadth, p.filters - left)
         pixel, grad_pixel, row_of = depth * item, width * item, p.breadth * item
-        line, grad_line = (2 * p.across + 2) * pixel, 2 * p.across * grad_pixel
+        wide = step * p.across + shared
+        line, grad_line = wide * pixel, 2 * p.across * grad_pixel
         tiles, squares, copy = base + p.tiles, base + p.squares, base + p.copy
-        matrix, step = p.channels * p.filters * cell, p.filters * cell
-        out = p.out + begin // p.lane * POSITIONS * matrix + top * step + left * cell
+        matrix, row_of_sums = p.channels * p.filters * cell, p.filters * cell
+        out = p.out + begin // p.lane * KERNELS * matrix + top * row_of_sums + left * cell
         x_step, grad_step = p.channels * item, p.filters * item
         for start in range(begin, end, p.together):
             for band in range(p.bands):
@@ -118,55 +157,66 @@ def sum_worker(real):
                 count, images = 0, min(end - start, p.together)
                 for image in range(start, start + images):
                     x = p.x + image * p.height * p.width * x_step + top * item
-                    part = 2 * first - p.top, 2 * (last - first) + 2, -p.left, 2 * p.across + 2
+                    part = step * first - p.top, step * (last - first) + shared, -p.left, wide
                     call(p.border, (base, x, p.height, p.width, x_step, pixel, *part))
                     grad = p.grad + image * p.rows * p.columns * grad_step + left * item
                     part = 2 * first, 2 * (last - first), 0, 2 * p.across
                     call(p.border, (copy, grad, p.rows, p.columns, grad_step, grad_pixel, *part))
                     for row in range(last - first):
                         for column in range(0, p.across, terms):
-                            x = base + 2 * row * line + 2 * column * pixel
+                            x = base + step * row * line + step * column * pixel
                             grad = copy + 2 * row * grad_line + 2 * column * grad_pixel
-                            tile, square = tiles + count * pixel, squares + count * row_of
+                            tile = tiles + count * pixel, spread * p.tile_step, p.tile_step
+                            square = squares + count * row_of, spread_gradient * p.square_step, p.square_step
                             if in_pairs:
-                                spread_tile_pair(x, line, pixel, tile, p.tile_step, depth, real)
-                                spread_gradient_pair(grad, grad_line, grad_pixel, square, p.square_step, width, real)
+                                transform_square(of_image, (x, line, pixel, step * pixel), tile, 0, depth, real)
+                                both = grad, grad_line, grad_pixel, 2 * grad_pixel
+                                transform_square(of_gradient, both, square, 0, width, real)
                             else:
-                                spread_tile(x, line, pixel, tile, p.tile_step, depth, real)
-                                spread_gradient(grad, grad_line, grad_pixel, square, p.square_step, width, real)
+                                transform_square(of_image, (x, line, pixel), tile, 0, depth, real)
+                                transform_square(of_gradient, (grad, grad_line, grad_pixel), square, 0, width, real)
                             count += terms
                 begun = start % p.lane > 0 or band > 0
-                # Positions in the last row need no tiles whose last row of pixels is outside the image.
+                # Positions that only the last row needs do without tiles whose last row is outside the image.
                 rows = last - first
                 inside = rows - p.rows % 2 if last == p.down and rows > 1 else rows
                 # What the next band, or the next images, read.
-                lines, image = 2 * rows * p.together, start + p.together - 1
-                x = p.x + (image * p.height + 2 * last - p.top) * p.width * x_step
+                reads, grads = (
+                    step * rows * p.together * p.width * x_step,
+                    2 * rows * p.together * p.columns * grad_step,
+                )
+                reads, grads = reads // positions, grads // positions
+                image = start + p.together - 1
+                x = p.x + (image * p.height + step * last - p.top) * p.width * x_step
                 grad = p.grad + (image * p.rows + 2 * last) * p.columns * grad_step
-                reads, grads = lines * p.width * x_step // POSITIONS, lines * p.columns * grad_step // POSITIONS
-                for position in range(POSITIONS):
+                for position in range(positions):
+                    # Row and column, as shifts of packed numbers.
+                    i, j = 4 * (position // side), 4 * (position % side)
+                    element = spread * (image_of >> i & 7) + (image_of >> j & 7)
+                    factor = spread_gradient * (gradient_of >> i & 7) + (gradient_of >> j & 7)
+                    kernel = 4 * (kernel_of >> i & 7) + (kernel_of >> j & 7)
                     if p.fetches != 0:
                         fetch(x + position * reads, reads, 0)
                         fetch(grad + position * grads, grads, 0)
-                    target = out + position * matrix
+                    target = out + kernel * matrix
                     call(
                         p.product,
                         (
                             target,
-                            step,
-                            target if begun else 0,
-                            step,
+                            row_of_sums,
+                            target if begun or (joins >> i | joins >> j) & 1 else 0,
+                            row_of_sums,
                             depth,
                             width,
-                            tiles + position * p.tile_step,
+                            tiles + element * p.tile_step,
                             cell,
                             pixel * terms,
                             rows * p.across * pixel,
-                            squares + position * p.square_step,
+                            squares + factor * p.square_step,
                             row_of * terms,
                             p.panel,
                             rows * p.across * row_of,
-                            (inside if position >= LAST_ROW else rows) * p.across // terms,
+                            (inside if late >> i & 1 else rows) * p.across // terms,
                             images,
                         ),
                     )
@@ -175,12 +225,13 @@ def sum_worker(real):
 
 
 @worker(WEIGHT)
-def weight_worker(real):
-    """Compute Gᵀ u G for some weights of each tap."""
+def weight_worker(real, transform):
+    """Compute some weights of each tap from their sums."""
     item = real.bitwidth // 8
 
     def weight(parameters, start, stop, thread):
         p = fields(parameters, WEIGHT)
-        gather_weight(p.x, p.out, p.size * item, start, stop, real)
+        size = p.size * item
+        transform_square(transform, (p.x, 4 * size, size), (p.out, 3 * size, size), start, stop, real)
 
     return weight
