@@ -44,6 +44,12 @@ def large_case(batch: int) -> Case:
     return case._replace(x=case.x[:batch], grad=case.grad[:batch])
 
 
+def deep_case(batch: int, dtype: str = "float32") -> Case:
+    """So many channels and filters that those of few images are divided among threads."""
+    case = case_of(np.random.default_rng(2), dtype, 5, (9, 10), (136, 200))
+    return case._replace(x=case.x[:batch], grad=case.grad[:batch])
+
+
 forward = partial(convolutions.forward, winograd.forward)
 grad_input = partial(convolutions.grad_input, winograd.grad_input)
 grad_weight = partial(convolutions.grad_weight, winograd_gradient.grad_weight)
@@ -138,6 +144,16 @@ def test_one_and_two_threads_give_the_same_bits(operation, batch: int) -> None:
 @pytest.mark.parametrize("operation", [forward, grad_input, pooled_alone])
 def test_an_image_alone_gives_the_same_bits_as_in_a_batch(operation) -> None:
     np.testing.assert_array_equal(operation(large_case(1)), operation(large_case(11))[:1])
+    for batch in (1, 2, 3):
+        np.testing.assert_array_equal(operation(deep_case(batch)), operation(deep_case(5))[:batch])
+
+
+@pytest.mark.parametrize("kind", ["relu", "silu"])
+def test_an_activation_and_its_slopes_go_over_every_filter_of_an_image_alone(kind: str) -> None:
+    alone, together = deep_case(1), deep_case(5)
+    np.testing.assert_array_equal(forward(alone, activation=kind), forward(together, activation=kind)[:1])
+    slopes = (convolutions.slopes(winograd.forward, case, kind) for case in (alone, together))
+    np.testing.assert_array_equal(next(slopes), next(slopes)[:1])
 
 
 def test_the_gradients_are_the_adjoints_of_the_forward_pass() -> None:
@@ -164,9 +180,18 @@ def test_few_small_images_are_divided_as_far_as_their_tiles_go(side: int, chunks
     assert winograd.forward(*arrays, Geometry((1, 1), (1, 1)), Scratch())[-1].chunks == chunks
 
 
-def test_scratch_does_not_fall_when_the_batch_grows() -> None:
+@pytest.mark.parametrize("channels", [17, 64, 128, 200, 256, 512])
+@pytest.mark.parametrize("side", [4, 7, 14, 28])
+def test_few_images_are_divided_by_filters_too(side: int, channels: int) -> None:
+    x, kernel = np.zeros((1, side, side, channels), np.float32), np.zeros((3, 3, channels, channels), np.float32)
+    arrays = tensor(x), tensor(kernel), Epilogue(), tensor(x)
+    chunks = winograd.forward(*arrays, Geometry((1, 1), (1, 1)), Scratch())[-1].chunks
+    assert chunks >= min(4, max(channels // 64, (side // 2) ** 2 // 8, 1))
+
+
+@pytest.mark.parametrize("case", [random_case(0, "float32"), deep_case(1)], ids=["small", "deep"])
+def test_scratch_does_not_fall_when_the_batch_grows(case: Case) -> None:
     used = []
-    case = random_case(0, "float32")
     for batch in range(1, 12):
         x, out = (np.zeros((batch, *array.shape[1:]), np.float32) for array in (case.x, case.grad))
         scratch = Scratch()

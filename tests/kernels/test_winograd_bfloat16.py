@@ -116,6 +116,27 @@ def test_the_number_of_threads_does_not_change_bits(operation):
         np.testing.assert_array_equal(one, operation(case, threads))
 
 
+def test_an_image_alone_gives_the_same_bits_as_in_a_batch():
+    rng = np.random.default_rng(2)
+    bias = support.normal(rng, "float32", 200)
+    case = Case(
+        bfloat16.normal(rng, 5, 9, 10, 136),
+        support.normal(rng, "float32", 3, 3, 136, 200),
+        bias,
+        bfloat16.normal(rng, 5, 9, 10, 200),
+        Geometry((1, 1), (1, 1)),
+    )
+    for batch in (1, 2, 3):  # whose filters are divided among threads
+        few = case._replace(x=case.x[:batch], grad=case.grad[:batch])
+        np.testing.assert_array_equal(grad_input(few), grad_input(case)[:batch])
+        found = []
+        for part in (few, case):
+            slopes = bfloat16.unwritten(*part.grad.shape)
+            found += [forward(part, epilogue=Epilogue(tensor(bias), "silu", bfloat16.tensor(slopes))), slopes]
+        for alone, together in zip(found[:2], found[2:], strict=True):
+            np.testing.assert_array_equal(alone, together[:batch])
+
+
 def test_pooled_it_gives_the_maximum_of_what_it_gives_and_names_a_cell_that_won():
     for seed in range(30):
         case = even_case(seed)

@@ -101,6 +101,10 @@ def test_one_and_two_threads_give_the_same_bits(operation) -> None:
 @pytest.mark.parametrize("operation", [forward, grad_input])
 def test_an_image_alone_gives_the_same_bits_as_in_a_batch(operation) -> None:
     np.testing.assert_array_equal(operation(large_case(1)), operation(large_case(11))[:1])
+    deep = case_of(np.random.default_rng(2), 5, (13, 18), (136, 200))
+    for batch in (1, 2, 3):  # by filters, too
+        few = deep._replace(x=deep.x[:batch], grad=deep.grad[:batch])
+        np.testing.assert_array_equal(operation(few), operation(deep)[:batch])
 
 
 def test_the_weight_gradient_of_many_weights_is_summed_in_blocks() -> None:

@@ -42,14 +42,18 @@ FEW = 4
 """Chunks that few images are divided into."""
 NEAR = 640 << 10
 """Maximum bytes of a chunk's transformed tiles and products, so that they stay in the L2 cache."""
+USED = 32
+"""Tiles per chunk even if they have more bytes: the transformed kernel, which may be larger, is read for each chunk."""
+LEAST_FILTERS = 64
+"""Minimum filters per chunk where few images are divided among threads by filters: all chunks transform the tiles."""
 SLIM = 128
 """Maximum bytes of a pixel, before and after, for which products are so short that memory is fetched during them."""
 
 KERNEL = block("x out tap step size matrix part row")
 IMAGE = "x batch height width channels rows columns filters down across bands together top left"
 TILE = block(
-    "product border out winner b b_row b_panel b_step scratch scratch_step tiles tile_step products product_step "
-    f"beyond first first_column odd_row odd_column fetches {IMAGE} {EPILOGUE} {ROUNDING}"
+    "product border out winner parts share b b_part b_row b_panel b_step scratch scratch_step tiles tile_step products "
+    f"product_step beyond first first_column odd_row odd_column fetches {IMAGE} {EPILOGUE} {ROUNDING}"
 )
 
 
@@ -64,7 +68,8 @@ def pays(dtype: str) -> bool:
 class Portions(NamedTuple):
     """Partition of the tiles, `down` × `across` per image: `bands` per image, or several images `together`.
 
-    A portion has at most `capacity` tiles, and `rows` rows of tiles of an image.
+    A portion has at most `capacity` tiles, and `rows` rows of tiles of an image. It has fewer if few images are divided
+    further; scratch for a batch therefore suffices for fewer images, too.
     """
 
     down: int
@@ -90,17 +95,17 @@ class Tiling(NamedTuple):
     first: tuple[int, int] = (0, 0)
 
 
-def portions(batch: int, tiles: tuple[int, int], size: int, least: int = 1) -> Portions:
+def portions(batch: int, tiles: tuple[int, int], size: int, least: int = 1, *, alone: bool = False) -> Portions:
     """Return cache-sized portions of `tiles` (down, across) per image; `size`: bytes of all products of a tile.
 
-    If the tiles are enough, there are at least `least` portions.
+    If the tiles are enough, there are at least `least` portions; none has several images if each is to be `alone`.
     """
     down, across = tiles
-    most = max(14, min(TILES, NEAR // size))
-    bands = -(-down // max(1, min(down, most // across)))
-    bands = max(bands, min(-(-least // batch), down, down * across // LEAST_TILES))
-    rows = -(-down // bands)
-    together = max(1, min(batch, most // (down * across))) if bands == 1 else 1
+    most = max(USED, min(TILES, NEAR // size))
+    near = -(-down // max(1, min(down, most // across)))
+    bands = max(near, min(-(-least // batch), down, down * across // LEAST_TILES))
+    together = max(1, min(batch, most // (down * across))) if bands == 1 and not alone else 1
+    rows = -(-down // near)
     return Portions(down, across, bands, together, rows * across * together, rows)
 
 
@@ -198,23 +203,30 @@ def _correlate(
     # Pixels of the output that tiles give; a pooled one is a tile.
     ends = [n * (2 if winner else 1) + before for n, before in zip(out.shape[1:3], tiling.first, strict=True)]
     odd_row, odd_column = (int(0 < end % form.size <= form.size // 2) for end in ends)
-    sizes = channels * item, filters * cell
-    cut = portions(batch, (-(-ends[0] // form.size), -(-ends[1] // form.size)), sum(sizes) * form.positions, FEW)
+    # Few images are divided by filters, too: then a thread reads a part of the kernel only.
+    parts = max(1, min(FEW // batch, filters // LEAST_FILTERS))
+    share = -(-filters // parts // family.panel) * family.panel if parts > 1 else filters
+    sizes = channels * item, share * cell
+    grid = -(-ends[0] // form.size), -(-ends[1] // form.size)
+    cut = portions(batch, grid, (channels * item + filters * cell) * form.positions, -(-FEW // parts), alone=parts > 1)
     tile_step, product_step = (pad_to_odd_cache_lines(cut.capacity * size) for size in sizes)
     tiles = cut.pixels(form) * channels * item
     products = tiles + form.spread**2 * tile_step
     beyond = products + form.positions * product_step
-    base, stride = scratch.per_thread(beyond + filters * cell)
+    base, stride = scratch.per_thread(beyond + share * cell)
     convolution = tile_worker.step(
         x.dtype,
-        images(batch, cut.together, cut.bands),
+        images(batch, cut.together, cut.bands * parts),
         tiling.form,
         winner is not None,
         product=family.product,
         border=family.border,
         out=out.address,
         winner=winner.address if winner else 0,
+        parts=parts,
+        share=share,
         b=transformed,
+        b_part=share // family.panel * matrix * item,
         b_row=row,
         b_panel=matrix * item,
         b_step=size * item,
@@ -275,7 +287,7 @@ def places(image, row, rows, columns, begins):
 
 @worker(TILE)
 def tile_worker(real, name, with_pooling):
-    """Process bands of tiles; if an image is a single band, several images together."""
+    """Process bands of tiles, or parts of their filters; if an image is a single chunk, several images together."""
     sums = computed(real)
     item, cell = real.bitwidth // 8, sums.bitwidth // 8
     terms = cell // item
@@ -287,14 +299,17 @@ def tile_worker(real, name, with_pooling):
     def convolve(parameters, begin, end, thread):
         p = fields(parameters, TILE)
         base = p.scratch + thread * p.scratch_step
-        pixel, row_of = p.channels * item, p.filters * cell
+        pixel, row_of = p.channels * item, p.share * cell
+        # Sums that are rounded lie in scratch, without the filters of other parts.
+        pixel_of = row_of if p.narrow != 0 else p.filters * cell
         wide = step * p.across + shared
         line = wide * pixel
         for unit in range(begin, end, p.together):
-            band = unit % p.bands
+            part, band, start = unit % p.parts, unit // p.parts % p.bands, unit // p.parts // p.bands
             first, last = band * p.down // p.bands, (band + 1) * p.down // p.bands
-            start = unit // p.bands
-            stop = min(end, start + p.together) if p.bands == 1 else start + 1
+            stop = min(end, start + p.together) if p.parts * p.bands == 1 else start + 1
+            left = part * p.share
+            filters = min(p.share, p.filters - left)
             tiles, products = base + p.tiles, base + p.products
             lower = p.odd_row if last == p.down else 0
             rows, columns, images = last - first - lower, p.across - p.odd_column, stop - start
@@ -338,15 +353,15 @@ def tile_worker(real, name, with_pooling):
                             products + position * p.product_step + begun * row_of,
                             row_of,
                             # Every pixel of the tile is the product at (1, 1) plus others.
-                            p.bias if position == side + 1 else 0,
+                            p.bias + left * cell if p.bias != 0 and position == side + 1 else 0,
                             0,
                             ended - begun,
-                            p.filters,
+                            filters,
                             tiles + element * p.tile_step + begun * pixel,
                             pixel,
                             cell,
                             0,
-                            p.b + kernel * p.b_step,
+                            p.b + part * p.b_part + kernel * p.b_step,
                             p.b_row,
                             p.b_panel,
                             0,
@@ -358,17 +373,17 @@ def tile_worker(real, name, with_pooling):
                 for row in range(first, last):
                     if with_pooling:
                         for column in range(p.across):
-                            place = ((image * p.rows + row) * p.columns + column) * p.filters
+                            place = ((image * p.rows + row) * p.columns + column) * p.filters + left
                             tile = products, side * p.product_step, p.product_step
-                            gather_pooled(of_products, tile, p.out + place * item, p.winner + place, p.filters, real)
+                            gather_pooled(of_products, tile, p.out + place * item, p.winner + place, filters, real)
                             products += row_of
                     else:
                         y = size * row - p.first
                         top, bottom = max(0, y), min(p.rows, y + size)
-                        offset = (image * p.rows + top) * p.columns * p.filters
-                        count = (bottom - top) * p.columns * p.filters
+                        offset = (image * p.rows + top) * p.columns * p.filters + left
+                        pixels = (bottom - top) * p.columns
                         out = p.sums + thread * p.sums_step if p.narrow != 0 else p.out + offset * cell
-                        corner = out + (y - top) * p.columns * row_of
+                        corner = out + (y - top) * p.columns * pixel_of
                         begun, end_of_row = places(image - start, row - first, rows, columns, begins)
                         for column in range(p.across):
                             tile = products + (begun + column if column < columns else end_of_row) * row_of
@@ -377,17 +392,21 @@ def tile_worker(real, name, with_pooling):
                                 of_products,
                                 size,
                                 (tile, side * p.product_step, p.product_step),
-                                (corner + x * row_of, p.columns * row_of, row_of, base + p.beyond),
+                                (corner + x * pixel_of, p.columns * pixel_of, pixel_of, base + p.beyond),
                                 (y, p.rows, x, p.columns),
-                                p.filters,
+                                filters,
                                 sums,
                             )
+                        # Pixels are adjacent unless other parts have filters between them.
+                        lines, length = (1, pixels * filters) if p.parts == 1 else (pixels, filters)
                         if p.after != 0:
                             slopes = out + p.beside if p.narrow != 0 else p.slopes + offset * cell
-                            call(p.after, (out, slopes, count))
+                            for line_of in range(0, lines * pixel_of, pixel_of):
+                                call(p.after, (out + line_of, slopes + line_of, length))
                         if p.narrow != 0:
-                            call(p.narrow, (p.out + offset * item, 0, out, 0, 1, count))
+                            rows_of = pixel_of, lines, length
+                            call(p.narrow, (p.out + offset * item, p.filters * item, out, *rows_of))
                             if p.slopes != 0:
-                                call(p.narrow, (p.slopes + offset * item, 0, out + p.beside, 0, 1, count))
+                                call(p.narrow, (p.slopes + offset * item, p.filters * item, out + p.beside, *rows_of))
 
     return convolve

@@ -83,8 +83,8 @@ def fetch(typing_context, address, size, to_write):
 def stream(typing_context, address, size):
     """Read `size` bytes at `address` into the caches, in order: the hardware then fetches ahead.
 
-    For memory that is read in steps of many bytes afterwards, which it does not follow. Instructions that fetch (`fetch`)
-    are no substitute: a processor drops most of them if they are many.
+    For memory that is read in steps of many bytes afterwards, which it does not follow. `fetch` is no substitute: a
+    processor drops most of its instructions if they are many.
     """
 
     def generate(context, builder, signature, arguments):
