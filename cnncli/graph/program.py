@@ -58,7 +58,7 @@ class Program:
         self.layout = memory.Layout(lives.owners, dict.fromkeys(lives.spans, 0), 0)
         self.short_lived = lives.short_lived
         placeholders = {value: placeholder_address(number) for number, value in enumerate(self.short_lived)}
-        scratch = [Scratch() for _ in calls]
+        scratch = [Scratch(lasting=steady) for _ in calls]
         steps = [self._steps(call, capacity, own, placeholders) for call, own in zip(calls, scratch, strict=True)]
         _, parts = self._scheduled(steps, capacity)
         found = pass_local_values(parts, self.short_lived)
@@ -156,9 +156,9 @@ class Program:
     def _planned(self, n: int, places: Mapping[Value, int]) -> list[list[Step]]:
         """Return each call's steps on the first `n` samples; short-lived values are at `places` or placeholders."""
         elsewhere = {**self.elsewhere, **places}
-        base = self.block.ctypes.data
+        base, private = self.block.ctypes.data, self.block.ctypes.data + self.private_at
         return [
-            self._steps(call, n, Scratch(base + place, base + self.private_at, self.stride), elsewhere)
+            self._steps(call, n, Scratch(base + place, private, self.stride, lasting=self.steady), elsewhere)
             for call, place in zip(self.calls, self.places, strict=True)
         ]
 

@@ -16,18 +16,18 @@ MARGIN = 64
 """Elements of NaN before and after each array: what is read there spoils the result, what is written there is seen."""
 
 
-def execute(plan: Callable[[Scratch], Sequence[Step]], threads: int = 2) -> None:
+def execute(plan: Callable[[Scratch], Sequence[Step]], threads: int = 2, *, lasting: bool = False) -> None:
     """Run what `plan(scratch)` plans, with scratch memory full of NaN.
 
     Fails if the two passes ask for different sizes, or if a step writes before or after the scratch.
     """
-    measured = Scratch()
+    measured = Scratch(lasting=lasting)
     plan(measured)
     used = measured.used + threads * measured.used_by_thread
     memory = np.full(used // 8 + 2 * MARGIN, np.nan)
     first = -(-(memory.ctypes.data // 8 + MARGIN // 2) // 8) * 8 - memory.ctypes.data // 8
     base = memory.ctypes.data + 8 * first
-    scratch = Scratch(base, base + measured.used, measured.used_by_thread)
+    scratch = Scratch(base, base + measured.used, measured.used_by_thread, lasting=lasting)
     steps = plan(scratch)
     assert (scratch.used, scratch.used_by_thread) == (measured.used, measured.used_by_thread)
     available = numba.get_num_threads()

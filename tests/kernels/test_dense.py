@@ -102,6 +102,20 @@ def test_one_row_is_divided_among_threads() -> None:
     assert all(step.chunks > 1 for step in steps + dense.grad_weight(x, grad, kernel, scratch))
 
 
+def test_a_kernel_is_packed_where_what_is_made_of_weights_lasts() -> None:
+    rng = np.random.default_rng(0)
+    x, kernel = normal(rng, "float32", 3, 50), normal(rng, "float32", 50, 192)
+    found, packings = [], []
+    for lasting in (False, True):
+        out = unwritten("float32", 3, 192)
+        arrays = tensor(x), tensor(kernel), PLAIN, tensor(out)
+        execute(lambda scratch, arrays=arrays: dense.forward(*arrays, scratch), lasting=lasting)
+        found.append(out)
+        packings.append([step.work.of_weights for step in dense.forward(*arrays, Scratch(lasting=lasting))])
+    np.testing.assert_array_equal(*found)
+    assert packings == [[False], [True, False]]
+
+
 @pytest.mark.parametrize("inputs", [1, 3, 9])
 def test_scratch_does_not_fall_when_the_batch_grows(inputs: int) -> None:
     used = []

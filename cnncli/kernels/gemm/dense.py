@@ -23,6 +23,8 @@ STRIP = 256
 PACKED = 512
 """Rows of a product from which on packing a right factor pays although it could be read in place: the hardware
 prefetches contiguous data."""
+LARGE = 1 << 24
+"""Elements of a kernel up to which it is packed once for all predictions, however many rows these have: 64 MiB."""
 
 WHOLE = Lanes(1, 1, 1)
 """A sum in a single lane."""
@@ -83,7 +85,8 @@ def forward(x: Tensor, kernel: Tensor, epilogue: Epilogue, out: Tensor, scratch:
     x and out may be bfloat16, or x alone, here and in `grad_input`; `inputs` must then be even.
     """
     inputs, units = kernel.shape
-    packing, panels = right(kernel, x.dtype, x.size // inputs, scratch)
+    lasts = scratch.lasting and kernel.size <= LARGE
+    packing, panels = right(kernel, x.dtype, max(x.size // inputs, PACKED if lasts else 0), scratch)
     before = [step._replace(work=step.work._replace(of_weights=True)) for step in packing]
     size = (x.size // inputs, inputs, units)
     factor = Factor(x.address, inputs, terms_of(x.dtype))

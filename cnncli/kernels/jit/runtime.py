@@ -151,12 +151,13 @@ class Scratch:
     """Working memory of one operation, allocated at planning time.
 
     `take` allocates shared memory, starting at `base`; `per_thread` allocates thread-local memory, starting at
-    `private` + thread · `stride`, whose lifetime ends before the next operation. Planning runs twice: first without
-    addresses to measure sizes (`used`, `used_by_thread`), then with them.
+    `private` + thread · `stride`, whose lifetime ends before the next operation. `lasting`: what is computed from
+    weights alone stays in shared memory as long as they do not change. Planning runs twice: first without addresses to
+    measure sizes (`used`, `used_by_thread`), then with them.
     """
 
-    def __init__(self, base: int = 0, private: int = 0, stride: int = 0) -> None:
-        self.base, self.private, self.stride = base, private, stride
+    def __init__(self, base: int = 0, private: int = 0, stride: int = 0, *, lasting: bool = False) -> None:
+        self.base, self.private, self.stride, self.lasting = base, private, stride, lasting
         self.used = self.used_by_thread = 0
 
     def take(self, size: int) -> int:
