@@ -166,11 +166,22 @@ def test_both_ways_multiply_pairs(way):
             compute(a, b, normal(rng, "float32", columns))
 
 
-@pytest.mark.skipif(machine().width != 64, reason="tiles are as wide as the vectors of AVX-512")
-def test_products_on_tiles_whose_instructions_are_emulated():
-    emit, rng = bfloat16_products.Widened(machine()), np.random.default_rng(6)
-    tiles.product(emit, Emulated(emit), emit_product(emit, "product_of_vectors"))
-    compute = product_of_pairs(emit)
+WIDE = machine()._replace(width=64)
+"""This machine with vectors as wide as tiles are: LLVM divides those that no register holds."""
+
+
+def product_on_tiles(instructions):
+    """`product_of_pairs` on tiles of a class, `Tiles` or `Emulated`."""
+    if instructions is tiles.Tiles and bfloat16_products.way() != "amx_bf16":
+        pytest.skip("this processor has no AMX")
+    emit = bfloat16_products.Widened(WIDE)
+    tiles.product(emit, instructions(emit), emit_product(emit, "product_of_vectors"))
+    return product_of_pairs(emit)
+
+
+@pytest.mark.parametrize("instructions", [Emulated, tiles.Tiles])
+def test_products_on_tiles(instructions):
+    compute, rng = product_on_tiles(instructions), np.random.default_rng(6)
     for rows in (1, 16, 17, 49, 64):
         for columns in (3, 21, 32, 85):
             for k in (6, 32, 70):
@@ -178,3 +189,27 @@ def test_products_on_tiles_whose_instructions_are_emulated():
                 out = compute(a, b, normal(rng, "float32", columns) if rows % 2 else None)
                 if rows == 64:  # how rows are divided does not change bits
                     np.testing.assert_array_equal(out[20:], compute(np.ascontiguousarray(a[:, 20:]), b))
+
+
+@pytest.mark.parametrize("instructions", [Emulated, tiles.Tiles])
+def test_sums_on_tiles_have_the_documented_bits(instructions):
+    rng = np.random.default_rng(7)
+    a, b, init = bfloat16.normal(rng, 2, 33, 64), bfloat16.normal(rng, 2, 64, 48), normal(rng, "float32", 48)
+    a[0, :9, :7], b[1, 3:60, 5:40], init[::5] = 1, 0x807F, np.float32(1e-39)  # denormal
+    a[:, 20:] = bfloat16.rounded(2.0**-58 * rng.standard_normal((2, 13, 64)))
+    b[:, :, :5], init[:5] = bfloat16.rounded(2.0**-70 * rng.standard_normal((2, 64, 5))), 0  # denormal sums
+    x, y = (flushed(bfloat16.widened(z).astype(np.float32)).astype(np.float64) for z in (a, b))
+    sums = np.broadcast_to(init, (33, 48))
+    for n, start in np.ndindex(2, 2):
+        halves = np.zeros((2, 33, 48), np.float32)
+        for pair, half in np.ndindex(16, 2):
+            k = 32 * start + 2 * pair + half
+            halves[half] = flushed((halves[half] + np.outer(x[n, :, k], y[n, k])).astype(np.float32))
+        sums = flushed(flushed(sums) + flushed(halves[0] + halves[1]))
+    assert 0 < np.count_nonzero(sums[20:, :5] == 0) < 13 * 5
+    np.testing.assert_array_equal(product_on_tiles(instructions)(a, b, init), sums)
+
+
+def flushed(x):
+    """float32, with zeros instead of denormal numbers."""
+    return np.where(np.abs(x) < np.finfo(np.float32).tiny, np.float32(0), x)

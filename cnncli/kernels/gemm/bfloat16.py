@@ -1,7 +1,7 @@
 """Products of bfloat16 factors with float32 sums: two terms a step, from pairs of factors in 32 bits, first one low.
 
-The way depends on what the processor has. AMX multiplies tiles (`tiles`; never run yet, for want of such a processor:
-its instructions are emulated in tests). AVX-512's `vdpbf16ps` multiplies and adds a pair at once; it takes denormal
+The way depends on what the processor has. AMX multiplies tiles (`tiles`; run on an emulated processor alone, for want
+of a real one, so its speed is unknown). AVX-512's `vdpbf16ps` multiplies and adds a pair at once; it takes denormal
 factors and gives denormal sums as zero. Elsewhere both factors are widened to float32 in registers, and each term is
 one fused multiply-add, as in the float32 family. Sums therefore differ between the ways in their last bits.
 """

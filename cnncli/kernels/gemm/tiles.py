@@ -69,7 +69,10 @@ class Tiles:
         self._call(builder, "tilestored64", _number(tile), builder.inttoptr(address, cgutils.voidptr_t), row)
 
     def multiply(self, builder: ir.IRBuilder, sums: int, left: int, right: int) -> None:
-        """Add the products of the pairs in a row of `left` and in a column of `right` to `sums`, 32 terms each."""
+        """Add the products of the pairs in a row of `left` and in a column of `right` to `sums`, 32 terms each.
+
+        Those of the pairs' first numbers, and those of their second ones, are summed from zero and then added.
+        """
         self._call(builder, "tdpbf16ps", *map(_number, (sums, left, right)))
 
     def _call(self, builder: ir.IRBuilder, name: str, *arguments: ir.Value) -> None:
