@@ -11,8 +11,8 @@ from typing import NamedTuple
 from cnncli.kernels.batch.reduce import PARTIALS, in_lanes, partial_sums
 from cnncli.kernels.conv import conv2d_weight_bfloat16
 from cnncli.kernels.conv.conv2d import COPY, IMAGE, Grid, correlate, image_fields
-from cnncli.kernels.conv.conv2d_weight_bfloat16 import LONG, NEAR
 from cnncli.kernels.conv.geometry import Geometry
+from cnncli.kernels.conv.weight_runs import LONG, NEAR, chunk_of, run_from
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.gemm.dense import Source, pack
 from cnncli.kernels.gemm.epilogue import PLAIN, Epilogue
@@ -144,16 +144,10 @@ def weight_worker(real):
     def weight(parameters, start, stop, thread):
         p = fields(parameters, WEIGHT)
         inner, width = p.channels // p.groups, p.filters // p.groups
-        tile = start // p.batch
-        start, stop = start - tile * p.batch, stop - tile * p.batch
-        part = start // p.lane
-        units = p.kh * p.kw * inner
-        first, last = tile * units // p.tiles, (tile + 1) * units // p.tiles
+        start, stop, first, last, lane = chunk_of(p, start, stop)
         copied_columns = (p.columns - 1) * p.sx + (p.kw - 1) * p.dx + 1
         pixel = (inner if p.copied else p.channels) * item
         line = (copied_columns if p.copied else p.width) * pixel
-        # Rows of the sum that are contiguous in the image: those of a kernel row, or those of a tap.
-        run = p.kw * inner if p.dx == 1 or p.kw == 1 else inner
         row = p.filters * item
         for image in range(start, stop, p.stack):
             images = min(p.stack, stop - image)
@@ -188,15 +182,10 @@ def weight_worker(real):
                     begun = image % p.lane > 0 or top > 0
                     unit = first
                     while unit < last:
-                        tap = unit // inner
-                        i, j, c = tap // p.kw, tap % p.kw, unit % inner
-                        count = min(last, (unit // run + 1) * run) - unit
-                        # Only output rows for which this tap is inside the image; if there are none, zeros are written.
-                        y = i * p.dy - p.top
-                        above, below = max(top, -(y // p.sy)), min(bottom, (height - 1 - y) // p.sy + 1)
-                        if above >= below and not begun:
+                        (i, j, c), count, above, below = run_from(p, unit, last, (top, bottom), height)
+                        if above >= below and not begun:  # writes zeros
                             above, below = top, top + 1
-                        out = p.out + ((part * units + unit) * p.filters + group * width) * item
+                        out = p.out + ((lane + unit) * p.filters + group * width) * item
                         if above < below:
                             call(
                                 p.product,

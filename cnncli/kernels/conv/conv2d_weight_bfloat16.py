@@ -9,14 +9,10 @@ a partner. Each element is one chain over (image, row, pair).
 from cnncli.kernels.batch.reduce import PARTIALS, in_lanes, partial_sums
 from cnncli.kernels.conv.conv2d import COPY, IMAGE, image_fields
 from cnncli.kernels.conv.geometry import Geometry
+from cnncli.kernels.conv.weight_runs import LONG, NEAR, chunk_of, run_from
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.jit.intrinsics import call
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, fields, worker
-
-NEAR = 192 << 10
-"""Bytes of a band of the image and of its gradient, which stay in the L2 cache."""
-LONG = 512
-"""Pixels from which on nothing is gained by stacking the images of a 1×1 convolution."""
 
 WEIGHT = block(
     "product interleave grad out lane tiles panel stack band pairs hop step image_pairs grad_pairs pairs_step "
@@ -74,16 +70,10 @@ def weight_worker(real):
     def weight(parameters, start, stop, thread):
         p = fields(parameters, WEIGHT)
         inner, width = p.channels // p.groups, p.filters // p.groups
-        tile = start // p.batch
-        start, stop = start - tile * p.batch, stop - tile * p.batch
-        part = start // p.lane
-        units = p.kh * p.kw * inner
-        first, last = tile * units // p.tiles, (tile + 1) * units // p.tiles
+        start, stop, first, last, lane = chunk_of(p, start, stop)
         copied_columns = (p.columns - 1) * p.sx + (p.kw - 1) * p.dx + 1
         pixel = (inner if p.copied else p.channels) * item
         wide = copied_columns if p.copied else p.width
-        # Rows of the sum that are contiguous in the image: those of a kernel row, or those of a tap.
-        run = p.kw * inner if p.dx == 1 or p.kw == 1 else inner
         image_pairs, grad_pairs = p.image_pairs + thread * p.pairs_step, p.grad_pairs + thread * p.pairs_step
         image_row = (p.pairs if p.hop > 1 else wide) * inner * cell
         pair, panels = p.panel * cell, -(-width // p.panel)
@@ -129,15 +119,10 @@ def weight_worker(real):
                     begun = image % p.lane > 0 or top > 0
                     unit = first
                     while unit < last:
-                        tap = unit // inner
-                        i, j, c = tap // p.kw, tap % p.kw, unit % inner
-                        count = min(last, (unit // run + 1) * run) - unit
-                        # Only output rows for which this tap is inside the image; if there are none, zeros are written.
-                        y = i * p.dy - p.top
-                        above, below = max(top, -(y // p.sy)), min(bottom, (height - 1 - y) // p.sy + 1)
-                        if above >= below and not begun:
+                        (i, j, c), count, above, below = run_from(p, unit, last, (top, bottom), height)
+                        if above >= below and not begun:  # writes zeros
                             above, below = top, top + 1
-                        out = p.out + ((part * units + unit) * p.filters + group * width) * cell
+                        out = p.out + ((lane + unit) * p.filters + group * width) * cell
                         if above < below:
                             call(
                                 p.product,
