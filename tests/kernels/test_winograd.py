@@ -8,6 +8,7 @@ import pytest
 from cnncli.kernels.conv import winograd, winograd_gradient
 from cnncli.kernels.conv.geometry import Geometry, suits_winograd
 from cnncli.kernels.elementwise import activations
+from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.gemm.epilogue import Epilogue
 from cnncli.kernels.jit.runtime import Scratch, tensor
 from tests.kernels import convolutions
@@ -146,6 +147,22 @@ def test_an_image_alone_gives_the_same_bits_as_in_a_batch(operation) -> None:
     np.testing.assert_array_equal(operation(large_case(1)), operation(large_case(11))[:1])
     for batch in (1, 2, 3):
         np.testing.assert_array_equal(operation(deep_case(batch)), operation(deep_case(5))[:batch])
+
+
+@pytest.mark.parametrize("more", [0.25, 1])
+def test_no_part_of_the_filters_of_an_image_alone_is_empty(monkeypatch, more: float) -> None:
+    # As with 257 to 288 filters and the panels of 32 of AVX-512: three parts of three panels hold all.
+    panel = microkernel.family("float32").panel
+    filters = int((8 + more) * panel)
+    monkeypatch.setattr(winograd, "LEAST_FILTERS", 2 * panel)
+    case = case_of(np.random.default_rng(4), "float32", 5, (9, 10), (16, filters))
+    alone = case._replace(x=case.x[:1], grad=case.grad[:1])
+    np.testing.assert_array_equal(forward(alone), forward(case)[:1])
+    steps = winograd.forward(
+        *(tensor(array) for array in (alone.x, case.kernel)), Epilogue(), tensor(alone.grad), case.geometry, Scratch()
+    )
+    parts, share = (int(steps[-1].parameters[name][0]) for name in ("parts", "share"))
+    assert (parts, share) == (3, 3 * panel)
 
 
 @pytest.mark.parametrize("kind", ["relu", "silu"])
