@@ -1,6 +1,7 @@
 """Convolution and its two gradients agree with the twin, are adjoint, and do not depend on threads or batch."""
 
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
@@ -107,6 +108,26 @@ def test_the_input_gradient_takes_an_epilogue_as_a_transposed_convolution_does(k
         expected = grad_input(case) + bias
         expected = expected if kind == "linear" else getattr(twins, kind)(expected)
         np.testing.assert_allclose(out, expected, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_strides_along_either_axis_that_divide_the_image_agree_with_the_definition(dtype: str) -> None:
+    # The gradient has as many rows and columns as each phase of the image, whose pixels are apart along an axis.
+    for seed, sizes in enumerate(product((1, 2, 3), repeat=4)):
+        rng, (taps, strides) = np.random.default_rng(seed), (sizes[:2], sizes[2:])
+        image = [count * stride for count, stride in zip((2, 3), strides, strict=True)]
+        padding = tuple(max(0, tap - stride) // 2 for tap, stride in zip(taps, strides, strict=True))
+        case = Case(
+            normal(rng, dtype, 2, *image, 4),
+            normal(rng, dtype, *taps, 4, 6),
+            None,
+            normal(rng, dtype, 2, 2, 3, 6),
+            Geometry(strides, padding),  # type: ignore[arg-type]
+        )
+        x, kernel, bias, grad, geometry = case
+        assert_close(forward(case), convolution.forward(x, kernel, bias, (2, 3), geometry), case.terms)
+        assert_close(grad_input(case), convolution.grad_input(grad, x, kernel, geometry), case.terms)
+        assert_close(grad_weight(case), convolution.grad_weight(grad, x, kernel, geometry), case.terms)
 
 
 def test_a_hand_computed_convolution() -> None:
