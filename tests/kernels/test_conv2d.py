@@ -177,6 +177,13 @@ def test_an_image_alone_gives_the_same_bits_as_in_a_batch(operation) -> None:
     np.testing.assert_array_equal(operation(large_case(1)), operation(large_case(11))[:1])
 
 
+@pytest.mark.parametrize("portion", [1, 2, 3])
+def test_the_weight_gradient_does_not_depend_on_how_many_images_are_taken_at_a_time(portion: int) -> None:
+    for seed in range(30):
+        case = random_case(seed, "float32")
+        np.testing.assert_array_equal(grad_weight(case, portion=portion), grad_weight(case))
+
+
 def test_one_large_image_is_divided_among_threads() -> None:
     case, scratch = large_case(1), Scratch()
     steps = conv2d.forward(tensor(case.x), tensor(case.kernel), PLAIN, tensor(case.grad), case.geometry, scratch)

@@ -182,6 +182,13 @@ def test_the_gradients_are_the_adjoints_of_the_forward_pass() -> None:
         assert abs(np.vdot(case.kernel, grad_weight(case)) - product) < scale
 
 
+@pytest.mark.parametrize("portion", [1, 2, 3])
+def test_the_weight_gradient_does_not_depend_on_how_many_images_are_taken_at_a_time(portion: int) -> None:
+    for size in (4, 9):
+        case = case_of(np.random.default_rng(portion), "float32", 40, (size, size), (16, 24))
+        np.testing.assert_array_equal(grad_weight(case, portion=portion), grad_weight(case))
+
+
 def test_one_large_image_is_divided_among_threads() -> None:
     case, scratch = large_case(1), Scratch()
     steps = winograd.forward(tensor(case.x), tensor(case.kernel), Epilogue(), tensor(case.grad), case.geometry, scratch)
