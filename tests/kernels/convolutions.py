@@ -7,7 +7,7 @@ import numpy as np
 
 from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.gemm.epilogue import Epilogue
-from cnncli.kernels.jit.runtime import Step, tensor
+from cnncli.kernels.jit.runtime import Pass, Scratch, Step, tensor
 from tests.kernels.support import execute, unwritten
 
 Plan = Callable[..., Sequence[Step]]
@@ -66,9 +66,14 @@ def grad_input(plan: Plan, case: Case, threads: int = 2) -> np.ndarray:
     return out
 
 
-def grad_weight(plan: Plan, case: Case, threads: int = 2) -> np.ndarray:
-    """The gradient of the kernel."""
+def grad_weight(plan: Plan, case: Case, threads: int = 2, portion: int = 0) -> np.ndarray:
+    """The gradient of the kernel; with `portion`, so many images at a time, as in a pass with other steps."""
     out = unwritten(case.x.dtype.name, *case.kernel.shape)
     arrays = tensor(case.x), tensor(case.grad), tensor(out)
-    execute(lambda scratch: plan(*arrays, case.geometry, scratch), threads)
+
+    def steps(scratch: Scratch) -> list[Step | Pass]:
+        first, *after = plan(*arrays, case.geometry, scratch)
+        return [Pass([first], len(case.x), first.work.grain, portion) if portion else first, *after]
+
+    execute(steps, threads)
     return out

@@ -1,6 +1,7 @@
 """Convolution and its two gradients agree with the twin, are adjoint, and do not depend on threads or batch."""
 
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
@@ -109,6 +110,26 @@ def test_the_input_gradient_takes_an_epilogue_as_a_transposed_convolution_does(k
         np.testing.assert_allclose(out, expected, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_strides_along_either_axis_that_divide_the_image_agree_with_the_definition(dtype: str) -> None:
+    # The gradient has as many rows and columns as each phase of the image, whose pixels are apart along an axis.
+    for seed, sizes in enumerate(product((1, 2, 3), repeat=4)):
+        rng, (taps, strides) = np.random.default_rng(seed), (sizes[:2], sizes[2:])
+        image = [count * stride for count, stride in zip((2, 3), strides, strict=True)]
+        padding = tuple(max(0, tap - stride) // 2 for tap, stride in zip(taps, strides, strict=True))
+        case = Case(
+            normal(rng, dtype, 2, *image, 4),
+            normal(rng, dtype, *taps, 4, 6),
+            None,
+            normal(rng, dtype, 2, 2, 3, 6),
+            Geometry(strides, padding),  # type: ignore[arg-type]
+        )
+        x, kernel, bias, grad, geometry = case
+        assert_close(forward(case), convolution.forward(x, kernel, bias, (2, 3), geometry), case.terms)
+        assert_close(grad_input(case), convolution.grad_input(grad, x, kernel, geometry), case.terms)
+        assert_close(grad_weight(case), convolution.grad_weight(grad, x, kernel, geometry), case.terms)
+
+
 def test_a_hand_computed_convolution() -> None:
     x = np.arange(1.0, 10.0).reshape(1, 3, 3, 1)
     kernel = np.array([[1.0, 0.0], [0.0, -1.0]]).reshape(2, 2, 1, 1)
@@ -154,6 +175,13 @@ def test_one_and_two_threads_give_the_same_bits(operation, batch: int) -> None:
 @pytest.mark.parametrize("operation", [forward, grad_input])
 def test_an_image_alone_gives_the_same_bits_as_in_a_batch(operation) -> None:
     np.testing.assert_array_equal(operation(large_case(1)), operation(large_case(11))[:1])
+
+
+@pytest.mark.parametrize("portion", [1, 2, 3])
+def test_the_weight_gradient_does_not_depend_on_how_many_images_are_taken_at_a_time(portion: int) -> None:
+    for seed in range(30):
+        case = random_case(seed, "float32")
+        np.testing.assert_array_equal(grad_weight(case, portion=portion), grad_weight(case))
 
 
 def test_one_large_image_is_divided_among_threads() -> None:

@@ -8,6 +8,7 @@ import pytest
 from cnncli.kernels.conv import winograd, winograd_gradient
 from cnncli.kernels.conv.geometry import Geometry, suits_winograd
 from cnncli.kernels.elementwise import activations
+from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.gemm.epilogue import Epilogue
 from cnncli.kernels.jit.runtime import Scratch, tensor
 from tests.kernels import convolutions
@@ -148,6 +149,22 @@ def test_an_image_alone_gives_the_same_bits_as_in_a_batch(operation) -> None:
         np.testing.assert_array_equal(operation(deep_case(batch)), operation(deep_case(5))[:batch])
 
 
+@pytest.mark.parametrize("more", [0.25, 1])
+def test_no_part_of_the_filters_of_an_image_alone_is_empty(monkeypatch, more: float) -> None:
+    # As with 257 to 288 filters and the panels of 32 of AVX-512: three parts of three panels hold all.
+    panel = microkernel.family("float32").panel
+    filters = int((8 + more) * panel)
+    monkeypatch.setattr(winograd, "LEAST_FILTERS", 2 * panel)
+    case = case_of(np.random.default_rng(4), "float32", 5, (9, 10), (16, filters))
+    alone = case._replace(x=case.x[:1], grad=case.grad[:1])
+    np.testing.assert_array_equal(forward(alone), forward(case)[:1])
+    steps = winograd.forward(
+        *(tensor(array) for array in (alone.x, case.kernel)), Epilogue(), tensor(alone.grad), case.geometry, Scratch()
+    )
+    parts, share = (int(steps[-1].parameters[name][0]) for name in ("parts", "share"))
+    assert (parts, share) == (3, 3 * panel)
+
+
 @pytest.mark.parametrize("kind", ["relu", "silu"])
 def test_an_activation_and_its_slopes_go_over_every_filter_of_an_image_alone(kind: str) -> None:
     alone, together = deep_case(1), deep_case(5)
@@ -163,6 +180,13 @@ def test_the_gradients_are_the_adjoints_of_the_forward_pass() -> None:
         scale = 1e-12 * (1 + np.linalg.norm(forward(case)) * np.linalg.norm(case.grad))
         assert abs(np.vdot(case.x, grad_input(case)) - product) < scale
         assert abs(np.vdot(case.kernel, grad_weight(case)) - product) < scale
+
+
+@pytest.mark.parametrize("portion", [1, 2, 3])
+def test_the_weight_gradient_does_not_depend_on_how_many_images_are_taken_at_a_time(portion: int) -> None:
+    for size in (4, 9):
+        case = case_of(np.random.default_rng(portion), "float32", 40, (size, size), (16, 24))
+        np.testing.assert_array_equal(grad_weight(case, portion=portion), grad_weight(case))
 
 
 def test_one_large_image_is_divided_among_threads() -> None:

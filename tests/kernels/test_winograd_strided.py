@@ -114,6 +114,13 @@ def test_the_weight_gradient_of_many_weights_is_summed_in_blocks() -> None:
     assert grad_weight(case, 2).tobytes() == found.tobytes()
 
 
+@pytest.mark.parametrize("portion", [1, 2, 3])
+def test_the_weight_gradient_does_not_depend_on_how_many_images_are_taken_at_a_time(portion: int) -> None:
+    for size in (6, 11):
+        case = case_of(np.random.default_rng(portion), 40, (size, size), (16, 24))
+        np.testing.assert_array_equal(grad_weight(case, portion=portion), grad_weight(case))
+
+
 @pytest.mark.parametrize(
     ("kernel", "geometry", "out", "dtype", "answer"),
     [

@@ -99,7 +99,7 @@ def correlate(
     blocks = shares(rows, work, GRAIN if batch < FEW else 2 * GRAIN)
     gapless = out.row == columns * out.column and x.shape[1:3] == (rows, columns)
     if taps == (1, 1) and geometry == Geometry((1, 1), (0, 0)) and gapless and out.image == rows * out.row:
-        if x.dtype != "bfloat16":
+        if x.dtype != "bfloat16" and out.column == filters * bytes_of(out.dtype):
             return pointwise.correlate(x, kernel, filters, out.address, epilogue)
         # A 1×1 kernel does not depend on rows: merge them into fewer, longer products.
         blocks = max(count for count in range(1, blocks + 1) if rows % count == 0)

@@ -206,6 +206,7 @@ def _correlate(
     # Few images are divided by filters, too: then a thread reads a part of the kernel only.
     parts = max(1, min(FEW // batch, filters // LEAST_FILTERS))
     share = -(-filters // parts // family.panel) * family.panel if parts > 1 else filters
+    parts = -(-filters // share)  # Fewer if their whole panels hold all.
     sizes = channels * item, share * cell
     grid = -(-ends[0] // form.size), -(-ends[1] // form.size)
     cut = portions(batch, grid, (channels * item + filters * cell) * form.positions, -(-FEW // parts), alone=parts > 1)

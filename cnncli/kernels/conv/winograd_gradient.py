@@ -2,10 +2,10 @@
 
     dg = Gᵀ [Σ (Bᵀ d B) ⊙ (A y Aᵀ)] G    for tiles d of the image and squares y of the gradient
 
-Each element is one chain of fused multiply-adds over (image, tile) in each of at most 8 parts of the batch. Many
-channels and filters are divided into blocks, whose sums stay in the L2 cache; each block transforms its part of the
-images again. Tiles and squares of bfloat16 are transformed in float32, rounded, and multiplied in pairs, those of
-adjacent tiles.
+Each element is one chain of fused multiply-adds over (image, position, tile) in each of at most 8 parts of the batch,
+however many images are taken at a time; with strides of 2, some elements have several positions. Many channels and
+filters are divided into blocks, whose sums stay in the L2 cache; each block transforms its part of the images again.
+Tiles and squares of bfloat16 are transformed in float32, rounded, and multiplied in pairs, those of adjacent tiles.
 """
 
 from typing import NamedTuple
@@ -134,7 +134,8 @@ def sum_worker(real, name):
     side, spread, shared, positions = len(form.late), form.spread, form.shared, form.positions
     spread_gradient, gradient_of = adjoint.spread, packed(adjoint.gradient_of)
     image_of, kernel_of, late = packed(form.image_of), packed(form.kernel_of), packed(form.late)
-    # Whether another product is added to the same sum before.
+    # Whether other products are added to the same sum, and whether they are before.
+    joint = packed([form.kernel_of.count(kernel) > 1 for kernel in form.kernel_of])
     joins = packed([kernel in form.kernel_of[:i] for i, kernel in enumerate(form.kernel_of)])
 
     def add_up(parameters, begin, end, thread):
@@ -178,7 +179,7 @@ def sum_worker(real, name):
                             count += terms
                 begun = start % p.lane > 0 or band > 0
                 # Positions that only the last row needs do without tiles whose last row is outside the image.
-                rows = last - first
+                rows, tiles_of_image = last - first, (last - first) * p.across
                 inside = rows - p.rows % 2 if last == p.down and rows > 1 else rows
                 # What the next band, or the next images, read.
                 reads, grads = (
@@ -189,37 +190,42 @@ def sum_worker(real, name):
                 image = start + p.together - 1
                 x = p.x + (image * p.height + step * last - p.top) * p.width * x_step
                 grad = p.grad + (image * p.rows + 2 * last) * p.columns * grad_step
-                for position in range(positions):
-                    # Row and column, as shifts of packed numbers.
-                    i, j = 4 * (position // side), 4 * (position % side)
-                    element = spread * (image_of >> i & 7) + (image_of >> j & 7)
-                    factor = spread_gradient * (gradient_of >> i & 7) + (gradient_of >> j & 7)
-                    kernel = 4 * (kernel_of >> i & 7) + (kernel_of >> j & 7)
-                    if p.fetches != 0:
-                        fetch(x + position * reads, reads, 0)
-                        fetch(grad + position * grads, grads, 0)
-                    target = out + kernel * matrix
-                    call(
-                        p.product,
-                        (
-                            target,
-                            row_of_sums,
-                            target if begun or (joins >> i | joins >> j) & 1 else 0,
-                            row_of_sums,
-                            depth,
-                            width,
-                            tiles + element * p.tile_step,
-                            cell,
-                            pixel * terms,
-                            rows * p.across * pixel,
-                            squares + factor * p.square_step,
-                            row_of * terms,
-                            p.panel,
-                            rows * p.across * row_of,
-                            (inside if late >> i & 1 else rows) * p.across // terms,
-                            images,
-                        ),
-                    )
+                # A sum of several products takes the images one by one, or their number would change its order.
+                for turn in range(1 + images if joint else 1):
+                    place, taken = (turn - 1, 1) if turn > 0 else (0, images)
+                    for position in range(positions):
+                        # Row and column, as shifts of packed numbers.
+                        i, j = 4 * (position // side), 4 * (position % side)
+                        if p.fetches != 0 and turn == 0:
+                            fetch(x + position * reads, reads, 0)
+                            fetch(grad + position * grads, grads, 0)
+                        if (joint >> i | joint >> j) & 1 != (turn > 0):
+                            continue
+                        element = spread * (image_of >> i & 7) + (image_of >> j & 7)
+                        factor = spread_gradient * (gradient_of >> i & 7) + (gradient_of >> j & 7)
+                        kernel = 4 * (kernel_of >> i & 7) + (kernel_of >> j & 7)
+                        target = out + kernel * matrix
+                        call(
+                            p.product,
+                            (
+                                target,
+                                row_of_sums,
+                                target if begun or turn > 1 or (joins >> i | joins >> j) & 1 else 0,
+                                row_of_sums,
+                                depth,
+                                width,
+                                tiles + element * p.tile_step + place * tiles_of_image * pixel,
+                                cell,
+                                pixel * terms,
+                                tiles_of_image * pixel,
+                                squares + factor * p.square_step + place * tiles_of_image * row_of,
+                                row_of * terms,
+                                p.panel,
+                                tiles_of_image * row_of,
+                                (inside if late >> i & 1 else rows) * p.across // terms,
+                                taken,
+                            ),
+                        )
 
     return add_up
 
