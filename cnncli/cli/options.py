@@ -10,7 +10,7 @@ from cnncli.datasets.name_pattern import NamePattern
 from cnncli.datasets.section import TableColumns
 from cnncli.errors import UsageError
 from cnncli.layers.declarations.validation_errors import ValidationError
-from cnncli.training.policy import POLICIES
+from cnncli.training.policy import OTHER_NAMES, POLICIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,6 +81,18 @@ def _pattern(ctx: click.Context, param: click.Parameter, value: str | None) -> s
         raise UsageError(*(f"--label-from {quote(value or '')}: {detail.text}" for detail in error.details)) from None
 
 
+class DtypeChoice(click.Choice[str]):
+    """float32 or bf16; another name of bfloat16 is told the right one."""
+
+    def __init__(self) -> None:
+        super().__init__(list(POLICIES))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value in OTHER_NAMES:
+            raise UsageError(f"--dtype must be one of {', '.join(POLICIES)}; received '{value}'; did you mean 'bf16'?")
+        return super().convert(value, param, ctx)
+
+
 set_option = click.option(
     "--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable."
 )
@@ -88,7 +100,7 @@ batch_size_option = click.option("--batch-size", type=Integer(1), help="Number o
 threads_option = click.option("--threads", type=Integer(1), help="Number of threads. Default: the available CPUs.")
 dtype_option = click.option(
     "--dtype",
-    type=click.Choice(list(POLICIES)),
+    type=DtypeChoice(),
     help="How activations are stored. Default: as in training.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -8,6 +8,8 @@ from cnncli.layers.declarations.validation_errors import ErrorDetail, Validation
 
 POLICIES = {"float32": FLOAT32, "bf16": MIXED}
 """The policy of each value of --dtype."""
+OTHER_NAMES = ("bfloat16", MIXED)
+"""What else "bf16" is called, here or by others."""
 DTYPES = {policy: dtype for dtype, policy in POLICIES.items()}
 SCALED = "float16 has a narrow range, so that losses must be scaled; bfloat16 has that of float32"
 ROUNDED = "weights would be rounded, and small updates lost: mixed_bfloat16 keeps them float32"
@@ -15,6 +17,7 @@ REFUSED = {
     "float16": SCALED,
     "mixed_float16": SCALED,
     "bfloat16": ROUNDED,
+    "bf16": f"bf16 is what --dtype calls {MIXED}",
     "float64": "weights are float32, and kernels compute in it",
     "float8": "activations are stored in 16 bits or more",
     "int8": "training needs real numbers; for `predict`, --dtype bf16 is faster than float32",

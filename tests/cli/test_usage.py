@@ -24,6 +24,14 @@ from tests.cli.test_commands import cnncli
         (["train", "--epochs", "ten"], "--epochs must be an integer ≥ 0; received 'ten'"),
         (["train", "--epochs", "-1"], "--epochs must be an integer ≥ 0; received '-1'"),
         (["datasets", "preview", "a", "--draws", "99"], "--draws must be an integer from 1 to 64; received '99'"),
+        *(
+            (
+                [command, "--dtype", name],
+                f"--dtype must be one of float32, bf16; received '{name}'; did you mean 'bf16'?",
+            )
+            for command in ("train", "evaluate", "predict", "benchmark")
+            for name in ("bfloat16", "mixed_bfloat16")
+        ),
         (["train", "a", "b"], "cnncli train takes no further argument; received 'b': see cnncli train --help"),
         (["check"], "cnncli check needs SPEC: see cnncli check --help"),
         (["datasets", "lst"], "there is no command 'lst' under cnncli datasets; did you mean 'list'?"),

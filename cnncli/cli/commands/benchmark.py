@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnncli.cli.options import Integer, batch_size_option, example, json_option, set_option, threads_option
+from cnncli.cli.options import DtypeChoice, Integer, batch_size_option, example, json_option, set_option, threads_option
 from cnncli.errors import UsageError
 from cnncli.hints import suggestion as near
 from cnncli.report.terminal.output import echo, emit
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @batch_size_option
 @click.option(
     "--dtype",
-    type=click.Choice(list(POLICIES)),
+    type=DtypeChoice(),
     help="How activations are stored; with bf16, --against also times others in it. Default: the spec's.",
 )
 @threads_option

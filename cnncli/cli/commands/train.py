@@ -18,6 +18,7 @@ from cnncli.cli import tell_warnings
 from cnncli.cli.downloads import offline_option
 from cnncli.cli.options import (
     ARGUMENTS,
+    DtypeChoice,
     Integer,
     batch_size_option,
     data_option,
@@ -66,7 +67,7 @@ class Where(TypedDict):
 @click.option("--max-time", metavar="TIME", help="End after a time, such as 90s, 10m or 1h30m.")
 @click.option("--overfit-batches", type=Integer(1), help="Train on N batches alone, until their loss is small.")
 @batch_size_option
-@click.option("--dtype", type=click.Choice(list(POLICIES)), help="How activations are stored: compile.dtype_policy.")
+@click.option("--dtype", type=DtypeChoice(), help="How activations are stored: compile.dtype_policy.")
 @threads_option
 @click.option("--seed", type=Integer(0, 2**63 - 1), help="Random seed.")
 @click.option("--folds", type=Integer(2), help="K-fold cross-validation with N folds.")
