@@ -1,4 +1,4 @@
-"""Runs of the weight gradients of convolutions: which rows of the sum a chunk adds up, and from which rows of the image.
+"""Runs of the weight gradients of convolutions: the rows of the sum that a chunk adds up, and those of the image.
 
 The sum has rows (kh, kw, in). Those that are contiguous in the image, of a kernel row or of a tap, are added up in one
 product. Images are processed in bands of rows that stay in the cache, because every row of the sum reads them.
