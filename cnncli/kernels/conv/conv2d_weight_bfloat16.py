@@ -119,9 +119,7 @@ def weight_worker(real):
                     begun = image % p.lane > 0 or top > 0
                     unit = first
                     while unit < last:
-                        (i, j, c), count, above, below = run_from(p, unit, last, (top, bottom), height)
-                        if above >= below and not begun:  # writes zeros
-                            above, below = top, top + 1
+                        (i, j, c), count, above, below = run_from(p, unit, last, (top, bottom), height, begun)
                         out = p.out + ((lane + unit) * p.filters + group * width) * cell
                         if above < below:
                             call(

@@ -21,15 +21,17 @@ def chunk_of(p, start, stop):
 
 
 @njit
-def run_from(p, row, last, band, height):
+def run_from(p, row, last, band, height, begun):
     """Return the place (kh, kw, in) of a row of the sum, how many belong to its run, and the output rows to add up.
 
     band: the first output row and the end of a band, of images of `height`. The rows are those for which the tap is
-    inside the image, possibly none.
+    inside the image, possibly none; but the first one if the sum has not `begun`, so that zeros are written.
     """
     inner = p.channels // p.groups
     tap, whole = row // inner, p.kw * inner if p.dx == 1 or p.kw == 1 else inner
     i, j, c = tap // p.kw, tap % p.kw, row % inner
     y = i * p.dy - p.top
     above, below = max(band[0], -(y // p.sy)), min(band[1], (height - 1 - y) // p.sy + 1)
+    if above >= below and not begun:
+        above, below = band[0], band[0] + 1
     return (i, j, c), min(last, (row // whole + 1) * whole) - row, above, below
