@@ -1,5 +1,6 @@
 """Winograd's convolution agrees with the definition, keeps zeros, and does not depend on threads or batch."""
 
+import itertools
 from functools import partial
 
 import numpy as np
@@ -45,9 +46,9 @@ def large_case(batch: int) -> Case:
     return case._replace(x=case.x[:batch], grad=case.grad[:batch])
 
 
-def deep_case(batch: int, dtype: str = "float32") -> Case:
-    """So many channels and filters that those of few images are divided among threads."""
-    case = case_of(np.random.default_rng(2), dtype, 5, (9, 10), (136, 200))
+def deep_case(batch: int, dtype: str = "float32", image: tuple[int, int] = (7, 10)) -> Case:
+    """So few tiles and so many filters that the filters of few images are divided among threads."""
+    case = case_of(np.random.default_rng(2), dtype, 5, image, (136, 200))
     return case._replace(x=case.x[:batch], grad=case.grad[:batch])
 
 
@@ -145,8 +146,9 @@ def test_one_and_two_threads_give_the_same_bits(operation, batch: int) -> None:
 @pytest.mark.parametrize("operation", [forward, grad_input, pooled_alone])
 def test_an_image_alone_gives_the_same_bits_as_in_a_batch(operation) -> None:
     np.testing.assert_array_equal(operation(large_case(1)), operation(large_case(11))[:1])
-    for batch in (1, 2, 3):
-        np.testing.assert_array_equal(operation(deep_case(batch)), operation(deep_case(5))[:batch])
+    for batch, image in itertools.product((1, 2, 3), ((7, 10), (3, 4))):
+        alone, together = (deep_case(number, image=image) for number in (batch, 5))
+        np.testing.assert_array_equal(operation(alone), operation(together)[:batch])
 
 
 @pytest.mark.parametrize("more", [0.25, 1])
@@ -155,7 +157,7 @@ def test_no_part_of_the_filters_of_an_image_alone_is_empty(monkeypatch, more: fl
     panel = microkernel.family("float32").panel
     filters = int((8 + more) * panel)
     monkeypatch.setattr(winograd, "LEAST_FILTERS", 2 * panel)
-    case = case_of(np.random.default_rng(4), "float32", 5, (9, 10), (16, filters))
+    case = case_of(np.random.default_rng(4), "float32", 5, (7, 8), (16, filters))
     alone = case._replace(x=case.x[:1], grad=case.grad[:1])
     np.testing.assert_array_equal(forward(alone), forward(case)[:1])
     steps = winograd.forward(

@@ -109,6 +109,19 @@ def test_a_round_has_as_many_steps_as_fill_half_of_its_time(monkeypatch, step, s
     assert bench.round() == pytest.approx(N / step)
 
 
+def test_what_depends_on_weights_alone_is_computed_before_predictions_are_timed(monkeypatch):
+    monkeypatch.setattr(benchmark, "ROUND", 0.002)
+    model = Model((4,), (Node("out", LAYERS.parse({"Dense": {"units": 2, "activation": "softmax"}}), (INPUT,)),))
+    bench = Bench(model, CompileSection(**COMPILED), N, threads=1, mode="inference")
+    program, clock, reused = bench.network.runs["predict"].program, benchmark.perf_counter, []
+    run = program.run
+    monkeypatch.setattr(bench, "_watch_others", lambda: None)
+    monkeypatch.setattr(program, "run", lambda n, *, steady: (reused.append(steady), run(n, steady=steady)))
+    monkeypatch.setattr(benchmark, "perf_counter", lambda: (reused.append("clock"), clock())[1])
+    bench.round()
+    assert reused == [False, "clock", *[True] * bench.steps, "clock"]
+
+
 def test_every_part_gets_a_time_and_none_that_is_not_its_own(bench):
     timed = bench.time_parts(2)
     assert [part for part, _ in timed] == bench.parts

@@ -203,13 +203,15 @@ def _correlate(
     # Pixels of the output that tiles give; a pooled one is a tile.
     ends = [n * (2 if winner else 1) + before for n, before in zip(out.shape[1:3], tiling.first, strict=True)]
     odd_row, odd_column = (int(0 < end % form.size <= form.size // 2) for end in ends)
-    # Few images are divided by filters, too: then a thread reads a part of the kernel only.
-    parts = max(1, min(FEW // batch, filters // LEAST_FILTERS))
+    grid = -(-ends[0] // form.size), -(-ends[1] // form.size)
+    tile = (channels * item + filters * cell) * form.positions
+    cut, parts = portions(batch, grid, tile, FEW), 1
+    if batch * cut.bands < FEW:  # So few tiles are divided by filters: a thread reads a part of the kernel only.
+        parts = max(1, min(FEW // batch, filters // LEAST_FILTERS))
+        cut = portions(batch, grid, tile, -(-FEW // parts), alone=parts > 1)
     share = -(-filters // parts // family.panel) * family.panel if parts > 1 else filters
     parts = -(-filters // share)  # Fewer if their whole panels hold all.
     sizes = channels * item, share * cell
-    grid = -(-ends[0] // form.size), -(-ends[1] // form.size)
-    cut = portions(batch, grid, (channels * item + filters * cell) * form.positions, -(-FEW // parts), alone=parts > 1)
     tile_step, product_step = (pad_to_odd_cache_lines(cut.capacity * size) for size in sizes)
     tiles = cut.pixels(form) * channels * item
     products = tiles + form.spread**2 * tile_step

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -126,29 +127,28 @@ class Bench:
                 targets[...] = self.random.random(targets.shape)
 
     def run(self, steps: int) -> None:
-        """Run one step: train (forward, backward, update) or predict."""
-        network, update, n = self.network, self.update, self.network.batch_size
-        if update is None:
-            with network.steady_weights():
-                for _ in range(steps):
-                    network.predict(n)
-            return
+        """Run steps: train (forward, backward, update) or predict."""
+        network, n = self.network, self.network.batch_size
         for _ in range(steps):
+            if self.update is None:
+                network.predict(n)
+                continue
             self.done += 1
             network.train_step(n, 0, self.done)
-            update.run(self.done)
+            self.update.run(self.done)
 
     def time(self, steps: int) -> float:
-        """Seconds that `steps` steps take."""
-        start = perf_counter()
-        self.run(steps)
-        return perf_counter() - start
+        """Seconds that `steps` steps take after a first one, which computes what predictions need of weights alone."""
+        with self.network.steady_weights() if self.update is None else nullcontext():
+            self.run(1)
+            start = perf_counter()
+            self.run(steps)
+            return perf_counter() - start
 
     def round(self) -> float:
         """Run for between half and all of ROUND seconds; return images per second."""
         self._watch_others()
         self.begin()
-        self.run(1)
         return self.steps * self.network.batch_size / self.time(self.steps)
 
     @property
