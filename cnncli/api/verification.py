@@ -1,6 +1,6 @@
 """Proofs that a training of a spec gives the same bits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +24,15 @@ def verify_resume(spec: Spec, around: Surroundings, times: int) -> "Proof":
         return verify_resume(trainings, threads, times)
 
 
-def verify_threads(spec: Spec, around: Surroundings) -> "Proof":
-    """Train a spec with one thread and with those of `around`; no run is left. Raises what `train_spec` raises."""
-    with _trainings(spec, around) as (trainings, threads):
+def verify_threads(spec: Spec, around: Surroundings, several: Sequence[int]) -> "Proof":
+    """Train a spec with one thread and with each of `several` numbers of them; no run is left.
+
+    `around` has the threads of the largest. Raises what `train_spec` raises.
+    """
+    with _trainings(spec, around) as (trainings, _):
         from cnncli.training.loop.verification import verify_threads
 
-        return verify_threads(trainings, threads)
+        return verify_threads(trainings, several)
 
 
 def proof_document(spec: Spec, proof: "Proof") -> dict[str, Any]:

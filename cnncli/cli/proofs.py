@@ -15,6 +15,9 @@ from cnncli.training.resources.threads import available
 if TYPE_CHECKING:
     from cnncli.training.loop.verification import Proof, Trial
 
+MORE = 3
+"""Threads for each CPU that a proof also tries: the work is then divided in ways that it is not on this machine."""
+
 
 def check_resume(spec: Spec, times: int, threads: int | None, *, offline: bool, as_json: bool) -> None:
     """Prove that a training resumes to the same bits. Raises CnncliError if it does not."""
@@ -35,16 +38,19 @@ def check_threads(spec: Spec, threads: int | None, *, offline: bool, as_json: bo
     """Prove that a training gives the same bits with one thread and with several. Raises CnncliError if it does not."""
     refuse_launcher("--deterministic-check proves that the threads of one process give the same bits")
     tell_warnings(spec.warnings)
-    several = max(2, available()) if threads is None else threads
+    count = max(2, available())
+    several = [count, MORE * count] if threads is None else [threads]
     with Status() as status:
-        proof = verify_threads(spec, Surroundings(several, offline, status))
+        proof = verify_threads(spec, Surroundings(max(several), offline, status), several)
     if as_json:
         echo_json(proof_document(spec, proof))
     else:
         echo(f"1 thread: {_batches(proof.batches)}, {proof.digest}")
         for trial in proof.trials:
             echo(f"{trial.threads} threads: {_verdict(trial)}")
-    _conclude(proof, f"{spec.name} gives the same bits with 1 and {several} threads", as_json=as_json)
+    *fewer, most = (1, *several)
+    numbers = f"{', '.join(map(str, fewer))} and {most}"
+    _conclude(proof, f"{spec.name} gives the same bits with {numbers} threads", as_json=as_json)
 
 
 def _conclude(proof: "Proof", holds: str, *, as_json: bool) -> None:

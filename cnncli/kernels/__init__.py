@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cnncli.kernels.conv import conv_pool as conv_pool
     from cnncli.kernels.conv import conv_pool_gradient as conv_pool_gradient
     from cnncli.kernels.conv import depthwise as depthwise
+    from cnncli.kernels.conv import depthwise_weights as depthwise_weights
     from cnncli.kernels.conv import expanded_depthwise as expanded_depthwise
     from cnncli.kernels.conv import separable as separable
     from cnncli.kernels.conv import winograd as winograd
@@ -70,7 +71,7 @@ ROOMS = {
     "batch": ("gather", "random", "reduce", "shared", "valid"),
     "conv": (
         *("conv2d", "conv2d_gradient", "conv_pool", "conv_pool_gradient"),
-        *("depthwise", "expanded_depthwise", "separable", "winograd", "winograd_gradient"),
+        *("depthwise", "depthwise_weights", "expanded_depthwise", "separable", "winograd", "winograd_gradient"),
     ),
     "elementwise": (
         *("activations", "arithmetic", "axes", "broadcast", "cast", "dropout", "merge"),

@@ -104,4 +104,4 @@ class DepthwiseConv2DGradWeight(Op):
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         places = geometry(self.window, 1, inputs[0].shape[1:])
         bias = outputs[1] if self.bias else None
-        return kernels.depthwise.grad_weight(inputs[0], inputs[1], outputs[0], bias, places, scratch)
+        return kernels.depthwise_weights.grad_weight(inputs[0], inputs[1], outputs[0], bias, places, scratch)

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from cnncli.cli import proofs
 from cnncli.graph.network import Network
 from cnncli.training.loop import resumption
 from tests.cli.test_train import cnncli
@@ -25,7 +26,11 @@ fit: {epochs: 2, batch_size: 8, callbacks: [EarlyStopping: {patience: 3, restore
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder with a spec, and an empty one for temporary files, which stays so."""
+    """A folder with a spec, and an empty one for temporary files, which stays so. By default, proofs use 2 and 4 threads:
+    the tests' process has no more.
+    """
+    monkeypatch.setattr(proofs, "available", lambda: 1)
+    monkeypatch.setattr(proofs, "MORE", 2)
     (tmp_path / "tiny.yaml").write_text(SPEC)
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
@@ -73,6 +78,12 @@ def test_one_and_two_threads_give_the_same_bits(folder):
     first, second, verdict = done.stdout.splitlines()
     assert re.fullmatch(r"1 thread: 8 batches, sha256:[0-9a-f]{64}", first)
     assert (second, verdict) == ("2 threads: same bits", "proved: tiny gives the same bits with 1 and 2 threads")
+
+
+def test_more_threads_than_cpus_are_tried_too(folder):
+    done = cnncli(folder, "train", "tiny.yaml", "--deterministic-check", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [trial["threads"] for trial in json.loads(done.stdout)["trials"]] == [[1, 2], [1, 4]]
 
 
 def test_threads_that_give_other_bits_are_told(folder, monkeypatch):

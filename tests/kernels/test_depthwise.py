@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from cnncli.kernels.conv import depthwise
+from cnncli.kernels.conv import depthwise, depthwise_weights
 from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.gemm.epilogue import Epilogue
 from cnncli.kernels.jit.runtime import Scratch, tensor
@@ -47,7 +47,7 @@ def grad_weight(case: Case, threads: int = 2) -> np.ndarray:
 def grad_weight_and_bias(case: Case, threads: int = 2) -> tuple[np.ndarray, np.ndarray]:
     out, bias = unwritten(case.x.dtype.name, *case.kernel.shape), unwritten(case.x.dtype.name, case.x.shape[3])
     arrays = tensor(case.x), tensor(case.grad), tensor(out), tensor(bias)
-    execute(lambda scratch: depthwise.grad_weight(*arrays, case.geometry, scratch), threads)
+    execute(lambda scratch: depthwise_weights.grad_weight(*arrays, case.geometry, scratch), threads)
     return out, bias
 
 
@@ -151,7 +151,7 @@ def test_one_large_image_is_divided_among_threads() -> None:
     x, kernel, grad = tensor(case.x), tensor(case.kernel), tensor(case.grad)
     steps = depthwise.forward(x, kernel, Epilogue(), grad, case.geometry, scratch)
     steps += depthwise.grad_input(grad, kernel, x, case.geometry, scratch)
-    steps += depthwise.grad_weight(x, grad, kernel, None, case.geometry, scratch)
+    steps += depthwise_weights.grad_weight(x, grad, kernel, None, case.geometry, scratch)
     assert all(step.chunks > 1 for step in steps)
 
 

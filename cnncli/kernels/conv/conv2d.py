@@ -97,8 +97,9 @@ def correlate(
     batch, rows, columns, filters = out.sizes
     work = rows * columns * filters * taps[0] * taps[1] * (x.shape[3] // geometry.groups)
     blocks = shares(rows, work, GRAIN if batch < FEW else 2 * GRAIN)
-    gapless = out.row == columns * out.column and x.shape[1:3] == (rows, columns)
-    if taps == (1, 1) and geometry == Geometry((1, 1), (0, 0)) and gapless and out.image == rows * out.row:
+    # Pixels of the output are equally far apart, also from one row to the next.
+    uniform = out.row == columns * out.column and x.shape[1:3] == (rows, columns)
+    if taps == (1, 1) and geometry == Geometry((1, 1), (0, 0)) and uniform and out.image == rows * out.row:
         if x.dtype != "bfloat16" and out.column == filters * bytes_of(out.dtype):
             return pointwise.correlate(x, kernel, filters, out.address, epilogue)
         # A 1×1 kernel does not depend on rows: merge them into fewer, longer products.
@@ -119,7 +120,7 @@ def correlate(
         limits=limits,
         out=out.address,
         out_image=out.image,
-        out_row=columns * out.column if gapless else out.row,
+        out_row=columns * out.column if uniform else out.row,
         out_column=out.column,
         b=kernel.address,
         b_row=kernel.row,

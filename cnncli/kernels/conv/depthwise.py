@@ -1,13 +1,10 @@
 """Depthwise convolution, channels last: one kernel per channel (Howard et al. 2017, section 3.1).
 
 Vectors run along the channels. Each output element is one chain of fused multiply-adds, in the order (kh, kw) in the
-forward pass, reversed in the input gradient, and (image, row, column) in the weight gradient.
+forward pass, and reversed in the input gradient. The weight gradient is in `depthwise_weights`.
 
-The forward pass and the input gradient read the image where it is. The usual kernels, 3 × 3 and 5 × 5 without dilation,
-take zeros where a tap is outside (`filter_rows`); for all others, a row of output is cut where pixels at the border
-have fewer taps (`correlate_row`). The weight gradient, whose sums stay in registers over many pixels, does the same for
-the usual kernels (`weigh_rows`), and for all others first copies lines of the image into thread-local scratch,
-zero-padded, so that its loops need no border cases (`gradient_rows`).
+Both read the image where it is. The usual kernels, 3 × 3 and 5 × 5 without dilation, take zeros where a tap is outside
+(`filter_rows`); for all others, a row of output is cut where pixels at the border have fewer taps (`correlate_row`).
 
 Forward pass and input gradient use the same workers, except that the input gradient of the usual kernels with strides
 of 2 takes pairs of pixels, which read the same pixels of the gradient (`spread_rows`). Output pixels with distance
@@ -22,22 +19,12 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, types
 
-from cnncli.kernels.batch.reduce import in_lanes, partial_sums
-from cnncli.kernels.conv.depthwise_blocks import (
-    SHARED,
-    correlate_row,
-    filter_rows,
-    gradient_rows,
-    spread_rows,
-    sum_pixels,
-    weigh_rows,
-)
-from cnncli.kernels.conv.geometry import FILTERED, Geometry, filters_in_place
-from cnncli.kernels.conv.planes import BLOCK, IMAGE, copy_part, image_fields, lines_of
+from cnncli.kernels.conv.depthwise_blocks import SHARED, correlate_row, filter_rows, spread_rows
+from cnncli.kernels.conv.geometry import FILTERED, Geometry
 from cnncli.kernels.gemm.dense import GRAIN, shares
 from cnncli.kernels.gemm.epilogue import EPILOGUE, LIMITS, PLAIN, Epilogue
 from cnncli.kernels.jit.dtypes import bytes_of
-from cnncli.kernels.jit.intrinsics import call, clear
+from cnncli.kernels.jit.intrinsics import call
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, fields, images, view, worker
 from cnncli.kernels.vector.lanes import LINE
 
@@ -47,8 +34,6 @@ FILTER = block(f"x blocks block {FILTERING} {EPILOGUE}")
 SPREAD = block(
     "grad kernel out blocks height width channels rows columns pairs_y pairs_x above before top left first end tap"
 )
-WEIGHT = block(f"grad out bias lane lines batch rows columns kh kw top left dy dx {IMAGE}")
-WEIGH = block("x grad out bias lane batch height width channels block rows columns sy top left")
 PLANES = 1 << 14
 """Bytes of the rows of an image, and of the channels of them, that are read at a time: they stay in the L1 cache."""
 
@@ -99,79 +84,15 @@ def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, sc
     return [_correlate(grad, kernel, out, rows, columns, PLAIN)]
 
 
-def grad_weight(
-    x: Tensor, grad: Tensor, out: Tensor, bias: Tensor | None, geometry: Geometry, scratch: Scratch
-) -> list[Step]:
-    """The adjoint of `forward` in the kernel and in the bias, if there is one, summed over the batch.
-
-    x: real (N, H, W, C); grad: (N, OH, OW, C); out: (kh, kw, …), C elements per tap; bias: (C,).
-    """
-    batch, rows, columns, channels = grad.shape
-    kh, kw = out.shape[:2]
-    (sy, sx), (top, left), (dy, dx), _ = geometry
-    parts = in_lanes(batch, out.size)
-    target, after = partial_sums(out, parts, scratch)
-    bias_target, bias_after = partial_sums(bias, parts, scratch) if bias else (0, [])
-    if filters_in_place((kh, kw), geometry):
-        block = min(channels, BLOCK // bytes_of(out.dtype))
-        step = weigh_worker.step(
-            x.dtype,
-            parts.work(-(-channels // block)),
-            sx,
-            kh,
-            x=x.address,
-            grad=grad.address,
-            out=target,
-            bias=bias_target,
-            lane=parts.images,
-            batch=batch,
-            height=x.shape[1],
-            width=x.shape[2],
-            channels=channels,
-            block=block,
-            rows=rows,
-            columns=columns,
-            sy=sy,
-            top=top,
-            left=left,
-        )
-        return [step, *after, *bias_after]
-    dy, dx = _apart(kh, dy), _apart(kw, dx)
-    across, high = (columns - 1) * sx + (kw - 1) * dx + 1, (kh - 1) * dy + 1
-    lines = lines_of(rows, sy, high, across)
-    image = image_fields(x, (sy, sx), ((lines - 1) * sy + high, across), scratch)
-    step = weight_worker.step(
-        x.dtype,
-        parts.work(-(-channels // image["block"])),
-        _share(sx, [dx]),
-        grad=grad.address,
-        out=target,
-        bias=bias_target,
-        lane=parts.images,
-        lines=lines,
-        batch=batch,
-        rows=rows,
-        columns=columns,
-        kh=kh,
-        kw=kw,
-        top=top,
-        left=left,
-        dy=dy,
-        dx=dx,
-        **image,
-    )
-    return [step, *after, *bias_after]
-
-
 def axes(kernel: Tensor, geometry: Geometry) -> tuple[Axis, Axis]:
     """Return the axes of `forward`, rows and columns."""
     (sy, sx), (top, left), (dy, dx), _ = geometry
     kh, kw = kernel.shape[:2]
-    rows = Axis(sy, 1, [Phase(kh, -top, _apart(kh, dy), 0, 1)])
-    return rows, Axis(sx, 1, [Phase(kw, -left, _apart(kw, dx), 0, 1)])
+    rows = Axis(sy, 1, [Phase(kh, -top, apart(kh, dy), 0, 1)])
+    return rows, Axis(sx, 1, [Phase(kw, -left, apart(kw, dx), 0, 1)])
 
 
-def _apart(taps: int, distance: int) -> int:
+def apart(taps: int, distance: int) -> int:
     """Return the distance of taps; 1 for a single tap."""
     return distance if taps > 1 else 1
 
@@ -183,7 +104,7 @@ def _turned(taps: int, stride: int, padding: int, dilation: int) -> Axis:
         met = [i for i in range(taps) if (first + padding - i * dilation) % stride == 0]
         last = met[-1] if met else 0
         shift = (first + padding - last * dilation) // stride
-        phases.append(Phase(len(met), shift, _apart(len(met), dilation // common), last, -stride // common))
+        phases.append(Phase(len(met), shift, apart(len(met), dilation // common), last, -stride // common))
     return Axis(1, stride, phases)
 
 
@@ -198,7 +119,7 @@ def _correlate(x: Tensor, kernel: Tensor, out: Tensor, rows: Axis, columns: Axis
     step = correlate_worker.step(
         x.dtype,
         images(batch, together, blocks),
-        _share(columns.stride, [phase.distance for phase in columns.phases]),
+        register_block(columns.stride, [phase.distance for phase in columns.phases]),
         kernel=kernel.address,
         out=out.address,
         blocks=blocks,
@@ -223,7 +144,7 @@ def _uniform(rows: Axis, columns: Axis) -> bool:
     """Whether all pixels have the same taps, of a number and distance that `filter_rows` is compiled for."""
     down, across = rows.phases[0], columns.phases[0]
     square = down.taps == across.taps and across.taps in FILTERED
-    return rows.spread == columns.spread == 1 and square and _share(columns.stride, [across.distance]) > 0
+    return rows.spread == columns.spread == 1 and square and register_block(columns.stride, [across.distance]) > 0
 
 
 def _filter(x: Tensor, kernel: Tensor, out: Tensor, rows: Axis, columns: Axis, epilogue: Epilogue) -> Step:
@@ -317,7 +238,7 @@ def _spread(grad: Tensor, kernel: Tensor, out: Tensor, top: int, left: int) -> S
     )
 
 
-def _share(stride: int, distances: Iterable[int]) -> int:
+def register_block(stride: int, distances: Iterable[int]) -> int:
     """Select the register block for this stride and these tap distances."""
     return stride if stride in SHARED and set(distances) <= {1} else 0
 
@@ -446,83 +367,3 @@ def correlate_worker(real, share):
 
 TABLE = correlate_worker.dtype.itemsize
 """Bytes from a step's block to its table."""
-
-
-@njit
-def begin_weights(p, start, stop, taps, item):
-    """Return the images, the first and the number of channels of a tile, and the addresses of its lane's sums, cleared
-    at the lane's first image. `taps` taps, with sums of `item` bytes.
-    """
-    tile = start // p.batch
-    start, stop, first = start - tile * p.batch, stop - tile * p.batch, tile * p.block
-    width, tap = min(p.block, p.channels - first), p.channels * item
-    place = start // p.lane * tap + first * item
-    out, bias = p.out + start // p.lane * (taps - 1) * tap + place, p.bias + place
-    if start % p.lane == 0:
-        for number in range(taps):
-            clear(out + number * tap, width * item)
-        if p.bias != 0:
-            clear(bias, width * item)
-    return start, stop, first, width, out, bias
-
-
-@worker(WEIGH)
-def weigh_worker(real, share, taps):
-    """Process some images of a lane, one block of channels."""
-    item, wide = real.bitwidth // 8, computed(real).bitwidth // 8
-
-    def weigh(parameters, start, stop, thread):
-        p = fields(parameters, WEIGH)
-        start, stop, first, width, out, bias = begin_weights(p, start, stop, taps * taps, wide)
-        skip, step, tap = first * item, p.channels * item, p.channels * wide
-        for image in range(start, stop):
-            grad = p.grad + image * p.rows * p.columns * step + skip
-            weigh_rows(
-                share,
-                taps,
-                (out, taps * tap, tap),
-                (p.x + image * p.height * p.width * step + skip, p.height, p.width, p.width * step, step),
-                (grad, p.columns * step, step),
-                (p.rows, p.sy, -p.top),
-                (p.columns, -p.left),
-                width,
-                real,
-            )
-            if p.bias != 0:  # while the gradients are in the cache
-                sum_pixels(bias, grad, step, p.rows * p.columns, width, real)
-
-    return weigh
-
-
-@worker(WEIGHT)
-def weight_worker(real, share):
-    """Process some images of a lane, one block of channels."""
-    item, wide = real.bitwidth // 8, computed(real).bitwidth // 8
-
-    def weight(parameters, start, stop, thread):
-        p = fields(parameters, WEIGHT)
-        start, stop, first, width, out, bias = begin_weights(p, start, stop, p.kh * p.kw, wide)
-        skip, step, line = first * item, p.channels * item, p.copied_columns * LINE
-        tap, copied = p.channels * wide, p.scratch + thread * p.scratch_step
-        for image in range(start, stop):
-            x = p.x + image * p.height * p.width * step + skip
-            grad = p.grad + image * p.rows * p.columns * step + skip
-            for row in range(0, p.rows, p.lines):
-                lines = min(p.lines, p.rows - row)
-                part_of = row * p.sy - p.top, (lines - 1) * p.sy + (p.kh - 1) * p.dy + 1
-                whole, across = (x, p.height, p.width, step), (-p.left, p.copied_columns)
-                copy_part(copied, p.plane, whole, part_of, across, width, real)
-                gradient_rows(
-                    share,
-                    (out, p.kw * tap, tap),
-                    (copied, p.plane, p.sy * line, p.sx * LINE, p.dy * line, p.dx * LINE),
-                    (grad + row * p.columns * step, p.columns * step, step),
-                    (lines, p.columns),
-                    (p.kh, p.kw),
-                    width,
-                    real,
-                )
-                if p.bias != 0:  # while the gradients are in the cache
-                    sum_pixels(bias, grad + row * p.columns * step, step, lines * p.columns, width, real)
-
-    return weight

@@ -137,11 +137,12 @@ def verify_resume(trainings: Trainings, threads: int, times: int) -> Proof:
     return Proof(len(places), straight.digest, trials)
 
 
-def verify_threads(trainings: Trainings, threads: int) -> Proof:
-    """Train with one thread and with `threads`; compare all bits."""
+def verify_threads(trainings: Trainings, several: Sequence[int]) -> Proof:
+    """Train with one thread and with each of `several` numbers of them; compare all bits."""
     alone, places = trainings.straight(1)
-    together, _ = trainings.straight(threads)
-    return Proof(len(places), alone.digest, [Trial(alone.differs(together), threads=threads)])
+    together = {threads: trainings.straight(threads)[0] for threads in several}
+    trials = [Trial(alone.differs(outcome), threads=threads) for threads, outcome in together.items()]
+    return Proof(len(places), alone.digest, trials)
 
 
 def outcome(run: Path) -> Outcome:
