@@ -14,6 +14,7 @@ from tests.kernels.test_widths import X86
 MACHINES = {
     "AVX-512 BF16": described("znver4", "+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512bf16"),
     "AVX-512": described("skylake-avx512", "+avx512f,+avx512bw,+avx512dq,+avx512vl"),
+    "Zen 5": described("znver5", "+avx512f,+avx512bw,+avx512dq,+avx512vl"),
     "AVX2": described("haswell", "+avx,+avx2,+fma"),
     "SSE2": described("x86-64", "+sse2"),
 }

@@ -15,6 +15,7 @@ from cnncli.kernels.gemm.epilogue import Epilogue
 from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import call
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, images, worker
+from cnncli.kernels.jit.target import machine
 from cnncli.kernels.vector.lanes import LINE
 
 EXPAND = block(
@@ -43,8 +44,9 @@ def forward(
     rows, channels = out.shape[1], out.shape[3]
     item, family = bytes_of(x.dtype), microkernel.family(x.dtype)
     packing, panels = conv2d.packed(kernel, x.dtype, 1, batch * height * width, scratch)
-    small = height * width * family.panel * item <= PLANES
-    group = family.panel if small else min(family.panel, LINE // item)
+    # One vector is faster where its products are, except on images so small that weights are read most.
+    whole = not machine().halves or height * width * family.panel * item <= PLANES
+    group = family.panel if whole else min(family.panel, LINE // item)
     groups = -(-channels // group)
     places = axes(taps, geometry)
     bands = max(1, min(rows, -(-height * width * group * item // NEAR)))

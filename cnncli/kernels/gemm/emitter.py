@@ -25,8 +25,8 @@ class Emitter:
 
     @property
     def halves(self) -> bool:
-        """Whether products have variants with half a vector: 512 bits are two operations on some processors."""
-        return self.target.width == 64
+        """Whether products have variants with half a vector, and short ones tiles of one."""
+        return self.target.halves
 
     def compiled(self) -> bytes:
         """Compile the module to an object file."""
