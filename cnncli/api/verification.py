@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cnncli.api.training import Surroundings, begun, fitting
@@ -27,9 +28,9 @@ def verify_resume(spec: Spec, around: Surroundings, times: int) -> "Proof":
 def verify_threads(spec: Spec, around: Surroundings, several: Sequence[int]) -> "Proof":
     """Train a spec with one thread and with each of `several` numbers of them; no run is left.
 
-    `around` has the threads of the largest. Raises what `train_spec` raises.
+    Raises what `train_spec` raises. `threads` of `around` is not read.
     """
-    with _trainings(spec, around) as (trainings, _):
+    with _trainings(spec, replace(around, threads=max(several))) as (trainings, _):
         from cnncli.training.loop.verification import verify_threads
 
         return verify_threads(trainings, several)

@@ -10,13 +10,13 @@ from cnncli.report.terminal.output import echo, echo_json
 from cnncli.report.terminal.progress import Status
 from cnncli.spec.spec import Spec
 from cnncli.training.distributed.launch import refuse_launcher
-from cnncli.training.resources.threads import available
+from cnncli.training.resources.threads import MOST, available
 
 if TYPE_CHECKING:
     from cnncli.training.loop.verification import Proof, Trial
 
 MORE = 3
-"""Threads for each CPU that a proof also tries: the work is then divided in ways that it is not on this machine."""
+"""Threads for each CPU that a proof also tries: they divide the work in ways that one for each does not."""
 
 
 def check_resume(spec: Spec, times: int, threads: int | None, *, offline: bool, as_json: bool) -> None:
@@ -39,9 +39,9 @@ def check_threads(spec: Spec, threads: int | None, *, offline: bool, as_json: bo
     refuse_launcher("--deterministic-check proves that the threads of one process give the same bits")
     tell_warnings(spec.warnings)
     count = max(2, available())
-    several = [count, MORE * count] if threads is None else [threads]
+    several = [count, min(MORE * count, MOST)] if threads is None else [threads]
     with Status() as status:
-        proof = verify_threads(spec, Surroundings(max(several), offline, status), several)
+        proof = verify_threads(spec, Surroundings(offline=offline, on_event=status), several)
     if as_json:
         echo_json(proof_document(spec, proof))
     else:

@@ -26,8 +26,9 @@ fit: {epochs: 2, batch_size: 8, callbacks: [EarlyStopping: {patience: 3, restore
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder with a spec, and an empty one for temporary files, which stays so. By default, proofs use 2 and 4 threads:
-    the tests' process has no more.
+    """A folder with a spec, and an empty one for temporary files, which stays so.
+
+    By default, proofs use 2 and 4 threads: the tests' process has no more.
     """
     monkeypatch.setattr(proofs, "available", lambda: 1)
     monkeypatch.setattr(proofs, "MORE", 2)
@@ -81,9 +82,27 @@ def test_one_and_two_threads_give_the_same_bits(folder):
 
 
 def test_more_threads_than_cpus_are_tried_too(folder):
-    done = cnncli(folder, "train", "tiny.yaml", "--deterministic-check", "--json")
+    done = cnncli(folder, "train", "tiny.yaml", "--deterministic-check")
     assert (done.returncode, done.stderr) == (0, "")
-    assert [trial["threads"] for trial in json.loads(done.stdout)["trials"]] == [[1, 2], [1, 4]]
+    assert done.stdout.splitlines()[1:] == [
+        "2 threads: same bits",
+        "4 threads: same bits",
+        "proved: tiny gives the same bits with 1, 2 and 4 threads",
+    ]
+
+
+def test_bits_that_only_more_threads_change_are_told(folder, monkeypatch):
+    initialize = Network.initialize
+
+    def odd(network, seed):
+        initialize(network, seed)
+        network.weights.data[0] += network.threads > 2
+
+    monkeypatch.setattr(Network, "initialize", odd)
+    done = cnncli(folder, "train", "tiny.yaml", "--deterministic-check")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[1] == "2 threads: same bits"
+    assert done.stderr.startswith("error: the training gave other bits with 4 threads instead of 1: best.safetensors, ")
 
 
 def test_threads_that_give_other_bits_are_told(folder, monkeypatch):

@@ -49,7 +49,7 @@ def product(a, b, init, transposed=False, limits=None):
 
 
 CPUS = ["znver4", "znver5"] if machine().width == 64 else [machine().cpu]
-"""Those for which products are emitted with half vectors and without, or this machine's, where that is no difference."""
+"""With half vectors and without; or only this machine's, where that makes no difference."""
 
 
 @pytest.fixture(params=CPUS)

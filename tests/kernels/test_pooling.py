@@ -81,16 +81,21 @@ def test_average_pooling_agrees_with_the_twin(dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("channels", [1, 8, 19])
-def test_a_nan_wins_its_window_and_the_first_of_two(dtype: str, channels: int) -> None:
-    x = np.arange(4.0, dtype=dtype).reshape(1, 2, 2, 1).repeat(channels, 3)
+@pytest.mark.parametrize(("size", "padding", "first"), [(2, 0, 1), (3, 0, 1), (3, 1, 5)])
+def test_a_nan_wins_its_window_and_the_first_of_two(
+    dtype: str, channels: int, size: int, padding: int, first: int
+) -> None:
+    side = size - padding
+    x = np.arange(float(side**2), dtype=dtype).reshape(1, side, side, 1).repeat(channels, 3)
     x[0, 0, 1] = x[0, 1, 0] = np.nan
-    out, winner = max_forward(x, (1, 1), Window((2, 2), (2, 2), (0, 0)))
+    out, winner = max_forward(x, (1, 1), Window((size, size), (size, size), (padding, padding)))
     assert np.isnan(out).all()
-    assert (winner == 1).all()
+    assert (winner == first).all()
 
 
 def test_a_window_of_minus_infinities_gives_its_gradient_to_the_first_cell_of_the_image() -> None:
     x, window = np.full((1, 2, 2, 3), -np.inf), Window((2, 2), (2, 2), (1, 1))
+    assert (max_forward(x, (1, 1), window._replace(padding=(0, 0)))[1] == 0).all()
     _, winner = max_forward(x, (1, 1), window)
     assert (winner == 3).all()
     expected = np.zeros((1, 2, 2, 3))

@@ -77,7 +77,9 @@ class Where(TypedDict):
 @junit_option
 @click.option("--dry-run", is_flag=True, help="Show shapes, estimated memory and time without training.")
 @click.option(
-    "--deterministic-check", is_flag=True, help="Train with one and with several threads, and compare all bits."
+    "--deterministic-check",
+    is_flag=True,
+    help="Train with one thread, one for each CPU and three for each, or --threads, and compare all bits.",
 )
 @click.option("--plot", is_flag=True, help="Show the curves as they grow, and at the end.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event.")

@@ -208,7 +208,8 @@ def _correlate(
     cut, parts = portions(batch, grid, tile, FEW), 1
     if batch * cut.bands < FEW:  # So few tiles are divided by filters: a thread reads a part of the kernel only.
         parts = max(1, min(FEW // batch, filters // LEAST_FILTERS))
-        cut = portions(batch, grid, tile, -(-FEW // parts), alone=parts > 1)
+        if parts > 1:
+            cut = portions(batch, grid, tile, -(-FEW // parts), alone=True)
     share = -(-filters // parts // family.panel) * family.panel if parts > 1 else filters
     parts = -(-filters // share)  # Fewer if their whole panels hold all.
     sizes = channels * item, share * cell

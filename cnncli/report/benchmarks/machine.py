@@ -22,14 +22,20 @@ PACKAGES = (
     "openvino",
 )
 PEAK = "from cnncli.kernels.jit.peak import peak; print(max(peak({threads}) for _ in range({rounds})))"
+CPU = "from cnncli.kernels.jit.target import machine; print(machine().cpu)"
+"""Prints LLVM's name of the processor: names like "AMD EPYC" don't tell its generation."""
 WAY = "from cnncli.kernels.gemm.bfloat16 import way; print(way())"
 GIGA = 1e9
 
 
 def measure(rounds: int) -> Figures:
-    """Names, sizes and versions; FLOP/s of multiply-adds on 1 and 2 threads; how bfloat16 is multiplied."""
+    """Names, sizes and versions; FLOP/s of multiply-adds on 1 and 2 threads; how bfloat16 is multiplied.
+
+    The processor has LLVM's name, too.
+    """
+    name = _field(Path("/proc/cpuinfo"), "model name") or platform.machine()
     return {
-        "cpu": _field(Path("/proc/cpuinfo"), "model name") or platform.machine(),
+        "cpu": f"{name} ({output('-c', CPU).strip()})",
         "cores": os.cpu_count(),
         "caches": caches(Path("/sys/devices/system/cpu/cpu0/cache")),
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),

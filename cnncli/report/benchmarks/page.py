@@ -37,7 +37,8 @@ SECTIONS = {
     ),
     "inference": Section(
         "Inference",
-        "The model's outputs for a batch of random images, and for one image.",
+        "The model's outputs for a batch of random images, and for one image. What depends on weights alone is "
+        "computed before, as others do when they load a model.",
         rates.measure_inference,
         rates.render_inference,
     ),
