@@ -1,4 +1,4 @@
-"""Names in messages: the nearest known name or path, the first of many."""
+"""Names in messages: the nearest known name or path, the first of many, all in a sentence."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +15,11 @@ LONGEST_NAME = 200
 def few(names: Sequence[str], most: int) -> str:
     """The first names, and … if there are more than `most`."""
     return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+
+
+def joined(names: Sequence[str]) -> str:
+    """Two or more names in a sentence: a, b and c."""
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from cnncli.api.trained import Trained
 from cnncli.errors import UsageError
 from cnncli.graph.attribution import convolutions, image_layers, influential, last_image_layer
 from cnncli.graph.model import lower
-from cnncli.hints import suggestion
+from cnncli.hints import few, suggestion
 from cnncli.report.prediction.outputs import Numbers, Reconstruction
 from cnncli.training.explanation import Explainer, Explanation, Method
 
@@ -106,7 +106,9 @@ class Explaining:
 def _check_layers(layers: Sequence[str], known: Sequence[str], rule: str) -> None:
     wrong = next((name for name in layers if name not in known), None)
     if wrong is not None:
-        raise UsageError(f"layer must be {rule}: {_listed(known)}; received '{wrong}'{suggestion(wrong, known)}")
+        raise UsageError(
+            f"layer must be {rule}: {few(known, MOST_NAMES)}; received '{wrong}'{suggestion(wrong, known)}"
+        )
 
 
 def _number(cls: str | int, classes: Sequence[str]) -> int:
@@ -118,11 +120,6 @@ def _number(cls: str | int, classes: Sequence[str]) -> int:
     if not classes:
         raise UsageError(f"the model's outputs are not classes; received class '{cls}'")
     raise UsageError(
-        f"class must be a name or a number below {len(classes):,}: {_listed(classes)}; received '{cls}'"
+        f"class must be a name or a number below {len(classes):,}: {few(classes, MOST_NAMES)}; received '{cls}'"
         f"{suggestion(str(cls), classes)}"
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:MOST_NAMES])
-    return f"{shown}, …" if len(names) > MOST_NAMES else shown

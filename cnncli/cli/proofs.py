@@ -6,6 +6,7 @@ from cnncli.api.training import Surroundings
 from cnncli.api.verification import proof_document, verify_resume, verify_threads
 from cnncli.cli import tell_warnings
 from cnncli.errors import CnncliError
+from cnncli.hints import joined
 from cnncli.report.terminal.output import echo, echo_json
 from cnncli.report.terminal.progress import Status
 from cnncli.spec.spec import Spec
@@ -48,8 +49,7 @@ def check_threads(spec: Spec, threads: int | None, *, offline: bool, as_json: bo
         echo(f"1 thread: {_batches(proof.batches)}, {proof.digest}")
         for trial in proof.trials:
             echo(f"{trial.threads} threads: {_verdict(trial)}")
-    *fewer, most = (1, *several)
-    numbers = f"{', '.join(map(str, fewer))} and {most}"
+    numbers = joined([str(number) for number in (1, *several)])
     _conclude(proof, f"{spec.name} gives the same bits with {numbers} threads", as_json=as_json)
 
 

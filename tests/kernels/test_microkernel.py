@@ -59,9 +59,7 @@ def emitted(request, monkeypatch):
 
     @cache
     def family(dtype):
-        address = object_files.addresses(microkernel.compile_family(target, dtype), target)
-        lanes = target.width // np.dtype(dtype).itemsize
-        return microkernel.Family(lanes, 2 * lanes, *map(address, ("product", "limited", "border", "transpose")))
+        return microkernel.loaded(microkernel.compile_family(target, dtype), target, dtype)
 
     monkeypatch.setattr(microkernel, "family", family)
 

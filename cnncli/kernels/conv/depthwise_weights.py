@@ -34,6 +34,17 @@ def grad_weight(
     parts = in_lanes(batch, out.size)
     target, after = partial_sums(out, parts, scratch)
     bias_target, bias_after = partial_sums(bias, parts, scratch) if bias else (0, [])
+    common = {
+        "grad": grad.address,
+        "out": target,
+        "bias": bias_target,
+        "lane": parts.images,
+        "batch": batch,
+        "rows": rows,
+        "columns": columns,
+        "top": top,
+        "left": left,
+    }
     if filters_in_place((kh, kw), geometry):
         block = min(channels, BLOCK // bytes_of(out.dtype))
         step = weigh_worker.step(
@@ -42,46 +53,30 @@ def grad_weight(
             sx,
             kh,
             x=x.address,
-            grad=grad.address,
-            out=target,
-            bias=bias_target,
-            lane=parts.images,
-            batch=batch,
             height=x.shape[1],
             width=x.shape[2],
             channels=channels,
             block=block,
-            rows=rows,
-            columns=columns,
             sy=sy,
-            top=top,
-            left=left,
+            **common,
         )
-        return [step, *after, *bias_after]
-    dy, dx = apart(kh, dy), apart(kw, dx)
-    across, high = (columns - 1) * sx + (kw - 1) * dx + 1, (kh - 1) * dy + 1
-    lines = lines_of(rows, sy, high, across)
-    image = image_fields(x, (sy, sx), ((lines - 1) * sy + high, across), scratch)
-    step = weight_worker.step(
-        x.dtype,
-        parts.work(-(-channels // image["block"])),
-        register_block(sx, [dx]),
-        grad=grad.address,
-        out=target,
-        bias=bias_target,
-        lane=parts.images,
-        lines=lines,
-        batch=batch,
-        rows=rows,
-        columns=columns,
-        kh=kh,
-        kw=kw,
-        top=top,
-        left=left,
-        dy=dy,
-        dx=dx,
-        **image,
-    )
+    else:
+        dy, dx = apart(kh, dy), apart(kw, dx)
+        across, high = (columns - 1) * sx + (kw - 1) * dx + 1, (kh - 1) * dy + 1
+        lines = lines_of(rows, sy, high, across)
+        image = image_fields(x, (sy, sx), ((lines - 1) * sy + high, across), scratch)
+        step = weight_worker.step(
+            x.dtype,
+            parts.work(-(-channels // image["block"])),
+            register_block(sx, [dx]),
+            lines=lines,
+            kh=kh,
+            kw=kw,
+            dy=dy,
+            dx=dx,
+            **image,
+            **common,
+        )
     return [step, *after, *bias_after]
 
 

@@ -26,7 +26,7 @@ from cnncli.kernels.gemm.emitter import Emitter
 from cnncli.kernels.gemm.product import product
 from cnncli.kernels.gemm.rearrange import border, transpose
 from cnncli.kernels.jit import object_files
-from cnncli.kernels.jit.dtypes import bytes_of
+from cnncli.kernels.jit.dtypes import bytes_of, dtype_of_sums
 from cnncli.kernels.jit.target import Machine, machine
 
 
@@ -47,10 +47,16 @@ class Family(NamedTuple):
 @once
 def family(dtype: str) -> Family:
     """Return the micro-kernels for `dtype`, float32, float64 or bfloat16; compiled on first use and cached."""
-    target, item = machine(), {"float64": 8}.get(dtype, 4)
+    target = machine()
     kind = f"{dtype}-{bfloat16.way()}" if dtype == "bfloat16" else dtype
     code = object_files.kept(__name__, f"microkernel-{kind}.o", lambda: compile_family(target, dtype))
-    lanes, address = target.width // item, object_files.addresses(code, target)
+    return loaded(code, target, dtype)
+
+
+def loaded(code: bytes, target: Machine, dtype: str) -> Family:
+    """Load the object file of the family of `dtype`."""
+    lanes = target.width // bytes_of(dtype_of_sums(dtype))
+    address = object_files.addresses(code, target)
     more = ("narrow", "pairs", "interleave") if dtype == "bfloat16" else ()
     names = "product", "limited", "border", "transpose", *more
     return Family(lanes, 2 * lanes, *map(address, names))

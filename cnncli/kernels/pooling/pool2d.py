@@ -5,7 +5,7 @@ Both gradients process some lines of the image at a time: each window adds to it
 
 from collections.abc import Callable
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from cnncli.kernels.jit.runtime import SPAN, Step, Tensor, Work, Worker, block, computed, fields, worker
 from cnncli.kernels.vector.emit import Code, Variable, emitted
@@ -16,6 +16,8 @@ SIZES = "batch height width channels rows columns kh kw sy sx top left"
 POOL = block(f"x out winner {SIZES}")
 GRADIENT = block(f"grad winner out {SIZES}")
 
+Size: TypeAlias = tuple[int, int]
+"""Rows and columns of a window, constants in compiled code."""
 LOOPS = (0, 0)
 """The size of no window: code has loops over the cells."""
 USUAL = (2, 2), (3, 3)
@@ -93,7 +95,7 @@ def _steps(
     ]
 
 
-def _size(window: Window) -> tuple[int, int]:
+def _size(window: Window) -> Size:
     """The constants of a forward pass: the size of windows, or LOOPS."""
     return window.size if window.size in USUAL else LOOPS
 
@@ -116,7 +118,7 @@ def _channels(write: Callable[..., None]) -> Any:
     ) -> None:
         given = [code.full(number) for number in scalars]
 
-        def sweep(window: tuple[int, int]) -> None:
+        def sweep(window: Size) -> None:
             code.sweep(code.word(0), channels, lambda *part: write(code, window, places, sizes, part, *given))
 
         whole = {kh * kw: lambda: sweep((kh, kw))} if (kh, kw) != LOOPS else {}
@@ -125,12 +127,11 @@ def _channels(write: Callable[..., None]) -> Any:
     return apply
 
 
-def _cells(
-    code: Code, window: tuple[int, int], sizes: list[Vector], state: tuple[Vector, ...], add: Any
-) -> tuple[Vector, ...]:
+def _cells(code: Code, window: Size, sizes: list[Vector], state: tuple[Vector, ...], add: Any) -> tuple[Vector, ...]:
     """Fold `state = add(state, place, number)` over the cells of a rectangle, row by row, in registers.
 
-    sizes: (rows, columns, row stride in elements, column stride, first cell's number, its step per row, per column).
+    sizes: (rows, columns, row stride in elements, column stride, first cell's number or -1 without cells, its step per
+    row, per column). window: a constant size that the rectangle has, or LOOPS.
     """
     rows, columns, row_step, column_step, first, row_number, column_number = sizes
     if window != LOOPS:
@@ -152,7 +153,7 @@ def _cells(
 
 
 @_channels
-def _largest(code: Code, window: Any, places: list[Vector], sizes: list[Vector], part: Any) -> None:
+def _largest(code: Code, window: Size, places: list[Vector], sizes: list[Vector], part: Any) -> None:
     (x, out, winner), (index, mask) = places, part
 
     def add(state: tuple[Vector, ...], place: Vector, cell: Vector) -> tuple[Vector, ...]:
@@ -169,7 +170,7 @@ def _largest(code: Code, window: Any, places: list[Vector], sizes: list[Vector],
 
 
 @_channels
-def _mean(code: Code, window: Any, places: list[Vector], sizes: list[Vector], part: Any, cells: Vector) -> None:
+def _mean(code: Code, window: Size, places: list[Vector], sizes: list[Vector], part: Any, cells: Vector) -> None:
     (x, out), (index, mask) = places, part
 
     def add(state: tuple[Vector, ...], place: Vector, cell: Vector) -> tuple[Vector, ...]:
@@ -180,7 +181,7 @@ def _mean(code: Code, window: Any, places: list[Vector], sizes: list[Vector], pa
 
 
 @_channels
-def _to_winner(code: Code, window: Any, places: list[Vector], sizes: list[Vector], part: Any) -> None:
+def _to_winner(code: Code, window: Size, places: list[Vector], sizes: list[Vector], part: Any) -> None:
     (grad, winner, out), (index, mask) = places, part
     given, first = code.load(grad, index, mask), code.load(winner, index, mask, 0, INT)
 
@@ -193,7 +194,7 @@ def _to_winner(code: Code, window: Any, places: list[Vector], sizes: list[Vector
 
 
 @_channels
-def _to_all(code: Code, window: Any, places: list[Vector], sizes: list[Vector], part: Any, cells: Vector) -> None:
+def _to_all(code: Code, window: Size, places: list[Vector], sizes: list[Vector], part: Any, cells: Vector) -> None:
     (grad, out), (index, mask) = places, part
     given = code.load(grad, index, mask) / cells
 

@@ -8,6 +8,7 @@ from typing import Any, TextIO
 
 from rich.table import Table
 
+from cnncli.hints import joined
 from cnncli.report.terminal.console import console_on, fits
 from cnncli.report.terminal.figures import figure
 from cnncli.training.comparison import ABSENT, MEASURED, UNKNOWN, Comparison, Group, Pair, Trial
@@ -168,14 +169,10 @@ def _findings(found: Comparison) -> Iterator[str]:
     letters = {trial.path: group.letter for group in found.groups for trial in group.trials}
     for paths in found.equal_weights:
         named = [letters[path] for path in paths]
-        who = _listed(named) if len(set(named)) == len(named) else _listed(paths)
+        who = joined(named if len(set(named)) == len(named) else paths)
         yield f"weights: those of {who} are equal, bit for bit"
     if found.same_data is False:
         yield "data: the runs were trained on different data, so their figures can't be compared without care"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _tests(found: Comparison) -> Iterator[str]:
